@@ -1,0 +1,13 @@
+"""tinygan: a generative adversarial network, from scratch, in a few small files of NumPy that run unchanged on CuPy.
+
+Read them in this order: tensor, ops, conv, norm, losses, layers, optim, gradcheck, models, training.
+"""
+from . import backend, data, losses, models
+from .backend import seed, to_device, to_numpy
+from .errors import TinyganError
+from .gradcheck import GradientError, check_gradients
+from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Module, Reshape, Sequential, Sigmoid,
+                     Tanh)
+from .optim import SGD, Adam
+from .tensor import Tensor, grad, no_grad
+from .training import GAN

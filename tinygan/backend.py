@@ -1,0 +1,186 @@
+"""The one door to NumPy and CuPy, and to the threads of the CPU.
+
+No other file asks which library an array belongs to: it calls `array_module(array)` and uses what comes
+back. There is no global switch; an array made on the GPU is worked on there, an array in main memory here.
+
+On the CPU the work on a batch is cut into chunks that are spread over Python threads (NumPy lets go of the
+interpreter's lock while it computes), with BLAS held to one thread inside each. The chunks depend on shapes
+alone and their results are added in chunk order, so the bits are the same for any number of threads.
+"""
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from .errors import TinyganError
+
+BLOCK = 32_768        # elements of one block of elementwise work: a few such blocks fit in a core's cache
+STRIP = 512           # rows or columns of one strip of a matrix product
+
+stream = np.random.default_rng(0)        # the host's random stream: new layers draw their weights from it
+
+
+def seed(number):
+    """Start the host's random stream, from which new layers draw their weights, at `number`."""
+    global stream
+    stream = np.random.default_rng(number)
+
+
+# Which library owns an array
+
+def is_array(x):
+    """Is x an array of NumPy or CuPy (and not a number, a list or a Tensor)?"""
+    return isinstance(x, np.ndarray) or type(x).__module__.partition(".")[0] == "cupy"
+
+
+def array_module(array):
+    """The library that owns the array: the module `numpy` or `cupy`."""
+    if isinstance(array, np.ndarray):
+        return np
+    import cupy
+    return cupy
+
+
+def device_of(array):
+    """Where the array lies: "cpu" or "cuda"."""
+    return "cpu" if isinstance(array, np.ndarray) else "cuda"
+
+
+def to_numpy(x):
+    """A NumPy array with the values of x, an array or a Tensor; a copy from the GPU, the array itself otherwise."""
+    array = x if is_array(x) else getattr(x, "data", x)
+    return array.get() if is_array(array) and device_of(array) == "cuda" else np.asarray(array)
+
+
+def to_device(x, device):
+    """The array x (or a Tensor's) on `device`, "cpu" or "cuda".  TinyganError if there is no such device."""
+    array = x if is_array(x) else getattr(x, "data", x)
+    if device == "cpu":
+        return to_numpy(array)
+    works, reason = available(device)
+    if not works:
+        raise TinyganError(reason)
+    import cupy
+    return cupy.asarray(array)
+
+
+def like(values, array):
+    """The values (any array) as an array of the same library and dtype as `array`."""
+    if device_of(values) != device_of(array):
+        values = to_device(values, device_of(array))
+    return values.astype(array.dtype, copy=False)
+
+
+def available(device):
+    """(can it be used?, the reason): for "cuda" a device was found and one tiny kernel really ran."""
+    if device == "cpu":
+        return True, "NumPy computes on the CPU"
+    if device != "cuda":
+        return False, f"there is no device {device!r}: choose 'cpu' or 'cuda'"
+    try:
+        import cupy
+    except ImportError as error:
+        return False, f"CuPy cannot be imported ({error}): pip install cupy-cuda12x or cupy-cuda13x, or use the CPU"
+    try:
+        # That `import cupy` succeeds proves nothing: it does so without a driver and without a compiler too.
+        if not cupy.cuda.is_available():
+            return False, "CuPy is installed but finds no NVIDIA GPU or driver: install the driver, or use the CPU"
+        ran = int((cupy.arange(3) + 1).sum()) == 6
+    except Exception as error:
+        return False, f"CuPy finds a GPU but a first kernel failed ({error}): mend the CUDA installation, or use the CPU"
+    return (True, "one kernel ran on the GPU") if ran else (False, "a first kernel on the GPU gave a wrong sum")
+
+
+# The threads of the CPU
+
+_controller = ThreadpoolController()
+_lock = threading.RLock()
+_holders, _limits, _threads = 0, None, 1
+_pool, _pool_size, _inside = None, 0, threading.local()
+
+
+def _forget_threads():
+    """Threads and held locks do not survive a fork: the child starts with none."""
+    global _lock, _holders, _limits, _pool
+    if _limits is not None:
+        _limits.restore_original_limits()
+    _lock, _holders, _limits, _pool = threading.RLock(), 0, None, None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+@contextmanager
+def one_blas_thread():
+    """Hold BLAS to one thread; yields how many it had, so many Python threads may run.  May be nested and
+    entered from several threads: the last one to leave restores the caller's setting."""
+    global _holders, _limits, _threads
+    with _lock:
+        if _holders == 0:
+            blas = [library.num_threads for library in _controller.lib_controllers if library.user_api == "blas"]
+            _threads = max(blas, default=os.cpu_count() or 1)
+            _limits = _controller.limit(limits=1, user_api="blas")
+        _holders += 1
+    try:
+        yield _threads
+    finally:
+        with _lock:
+            _holders -= 1
+            if _holders == 0:
+                _limits.restore_original_limits()
+                _limits = None
+
+
+def parallel(work, chunks):
+    """Call work(chunk) for every chunk, on all threads that BLAS may use.  Which thread takes which chunk is
+    left to chance, so work must write to places of its own."""
+    global _pool, _pool_size
+    with one_blas_thread() as threads:
+        if threads == 1 or len(chunks) == 1 or getattr(_inside, "worker", False):
+            for chunk in chunks:
+                work(chunk)
+            return
+        with _lock:
+            if _pool is None or _pool_size < threads:
+                _pool = ThreadPoolExecutor(threads, "tinygan", initializer=lambda: setattr(_inside, "worker", True))
+                _pool_size = threads
+            pool = _pool
+        todo = iter(chunks)        # shared: each worker takes the next one until none is left
+
+        def drain():
+            for chunk in todo:
+                work(chunk)
+
+        for future in [pool.submit(drain) for _ in range(min(threads, len(chunks)))]:
+            future.result()
+
+
+def chunks(array, size):
+    """Slices that cover the first axis of the array: of length `size` on the CPU, one for all on a GPU."""
+    total = len(array)
+    size = max(1, size) if device_of(array) == "cpu" else total
+    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def elementwise(kernel, *arrays):
+    """kernel(*arrays) for a kernel that treats every element alike, all arrays of one shape; it writes into
+    whichever of them it likes (those must be contiguous).
+
+    On the CPU it is called block by block, so that what it computes in between stays in the cache."""
+    flat = [array.reshape(-1) for array in arrays]
+    parallel(lambda block: kernel(*[array[block] for array in flat]), chunks(flat[0], BLOCK))
+
+
+def matmul(a, b):
+    """The matrix product a @ b, cut into strips along the longer side of the result."""
+    xp = array_module(a)
+    product = xp.empty((a.shape[0], b.shape[1]), a.dtype)
+    if a.shape[0] >= b.shape[1]:
+        parallel(lambda rows: xp.matmul(a[rows], b, out=product[rows]), chunks(product, STRIP))
+    else:
+        parallel(lambda columns: xp.matmul(a, b[:, columns], out=product[:, columns]), chunks(product.T, STRIP))
+    return product

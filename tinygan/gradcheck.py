@@ -1,0 +1,164 @@
+"""Finite differences: the proof that a derivative in the code is the derivative of the value in the code.
+
+For y = f(x) draw a random cotangent u and, for each x (every input and every parameter), a random direction v. Then
+
+    ⟨∂⟨u, f⟩/∂x, v⟩   from tinygan   =   d/dt ⟨u, f(x + t·v)⟩ at t = 0   from two values of f
+
+The cotangent must be random. With u = 1 the left side is the gradient of a sum, which for batch normalisation is
+zero: a backward pass that returns nothing at all would pass.
+
+The right side is the central difference D(h) = (φ(h) − φ(−h))/2h, extrapolated: (4·D(h/2) − D(h))/3 is exact to h⁴.
+Across a kink (LeakyReLU at 0) there is no derivative, and it shows: D(h) and D(h/2) differ, or the second difference
+does not shrink with h. Then h is made smaller, and if the kink is at the very point, the point is moved a little.
+"""
+import copy
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .backend import array_module, like, to_numpy
+from .errors import TinyganError
+from .layers import Module
+from .ops import sum
+from .tensor import Tensor, grad, topological_order
+
+TOLERANCE = {1: 1e-6, 2: 1e-5}      # relative error allowed, by order
+STEPS = (1e-4, 1e-5, 1e-6)          # h, the largest that is smooth is taken
+MOVE = 1e-3                         # how far a point on a kink is moved, in units of N(0, 1)
+FLOOR = 1e-3                        # derivatives below FLOOR·Σ|terms of φ| are compared on that scale: rounding drowns them
+
+
+class GradientError(TinyganError):
+    """An analytic gradient differs from finite differences."""
+
+
+@dataclass
+class Row:
+    """One comparison: the directional derivative for one input or parameter."""
+    name: str
+    shape: tuple
+    analytic: float
+    numeric: float
+    error: float
+    note: str = ""
+
+
+@dataclass
+class Report:
+    """What check_gradients found; print it."""
+    function: str
+    order: int
+    seed: int
+    rows: list = field(default_factory=list)
+
+    @property
+    def max_error(self):
+        return max(row.error for row in self.rows)
+
+    def __str__(self):
+        width = max(len(f"{row.name} {row.shape}") for row in self.rows)
+        lines = [f"{self.function}, order {self.order}, seed {self.seed}",
+                 f"  {'':{width}}  {'analytic':>15}  {'numeric':>15}  rel. error"]
+        for row in self.rows:
+            label = f"{row.name} {row.shape}"
+            lines.append(f"  {label:{width}}  {row.analytic:15.8e}  {row.numeric:15.8e}  {row.error:.1e}  {row.note}".rstrip())
+        return "\n".join(lines)
+
+
+def check_gradients(f, *inputs, order=1, seed=0):
+    """Compare tinygan's derivatives of f with finite differences, for every input and every parameter.
+
+    f        a Module (a float64 copy of it is checked) or a function of Tensors; all that it uses must be float64
+    inputs   arrays or Tensors; float64 copies are used
+    order    1: the derivative of ⟨u, f⟩.  2: the derivative of Σ ⟨uᵢ, ∂⟨u, f⟩/∂xᵢ⟩, with the cotangent u among the xᵢ
+    seed     of all random cotangents and directions
+    Returns a Report.  GradientError if a relative error exceeds 1e-6 (order 1) or 1e-5 (order 2)."""
+    if order not in TOLERANCE:
+        raise TinyganError(f"order {order!r} came: expected 1 or 2")
+    rng = np.random.default_rng(seed)
+    names = {}
+    if isinstance(f, Module):
+        f = copy.deepcopy(f).astype(np.float64)
+        names = {parameter: name for name, parameter in f.named_parameters()}
+    inputs = [Tensor(array_module(x).array(x, dtype=np.float64), requires_grad=True)
+              for x in (x.data if isinstance(x, Tensor) else np.asarray(x) if isinstance(x, (list, float)) else x for x in inputs)]
+    names |= {x: f"input {i}" for i, x in enumerate(inputs)}
+
+    output = f(*inputs)
+    leaves = inputs + [x for x in topological_order(output) if x.requires_grad and not x.edges and x not in inputs]
+    for x in leaves:
+        names.setdefault(x, f"parameter {len(names) - len(inputs)}")
+    u = _random(rng, output)
+    terms = lambda: [u * f(*inputs)]                                   # φ is the sum of the terms
+    if order == 2:
+        u.requires_grad, names[u] = True, "cotangent"
+        first, leaves = leaves + [u], leaves + [u]
+        weights = [_random(rng, x) for x in first]
+        terms = lambda: [w * g for w, g in zip(weights, grad(sum(u * f(*inputs)), first, create_graph=True))]
+
+    report = Report(getattr(f, "__name__", None) or repr(f), order, seed)
+    report.rows = _compare(terms, leaves, names, rng, TOLERANCE[order])
+    for row in report.rows:
+        if not row.error <= TOLERANCE[order]:
+            raise GradientError(
+                f"the derivative of {report.function} with respect to {row.name} is wrong: analytic {row.analytic:.9e}, "
+                f"numeric {row.numeric:.9e}, relative error {row.error:.1e} > {TOLERANCE[order]:.0e} (order {order}, seed {seed}, "
+                f"shapes {', '.join(f'{names[x]} {x.shape}' for x in leaves)}){row.note and '; ' + row.note}")
+    return report
+
+
+def _random(rng, x):
+    """A Tensor of standard normal numbers, shaped like x and on its device."""
+    return Tensor(like(np.asarray(rng.standard_normal(x.shape)), x.data))
+
+
+def _compare(terms, leaves, names, rng, tolerance, moves=5):
+    """A Row for each leaf. If a leaf's line crosses a kink at the very point, all leaves are moved and it starts anew."""
+    phi = terms()
+    gradients = grad(_total(phi), leaves)
+    scale = float(to_numpy(_total([abs(term) for term in phi])))
+    rows = []
+    for x, g in zip(leaves, gradients):
+        v = _random(rng, x)
+        analytic = float(to_numpy(sum(g * v)))
+        numeric, smooth, note = _derivative(lambda: float(to_numpy(_total(terms()))), x, v, FLOOR * scale, tolerance)
+        if not smooth and moves:
+            for leaf in leaves:
+                leaf.data = leaf.data + MOVE * _random(rng, leaf).data
+            rows = _compare(terms, leaves, names, rng, tolerance, moves - 1)
+            for row in rows:
+                row.note = row.note or "moved off a kink"
+            return rows
+        error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), FLOOR * scale, np.finfo(float).tiny)
+        rows.append(Row(names[x], x.shape, analytic, numeric, error, note))
+    return rows
+
+
+def _total(terms):
+    total = sum(terms[0])
+    for term in terms[1:]:
+        total = total + sum(term)
+    return total
+
+
+def _derivative(phi, x, v, floor, tolerance):
+    """(dφ/dt for x + t·v at t = 0, is φ smooth there?, note)"""
+    start = x.data
+
+    def at(t):
+        x.data = start + t * v.data
+        return phi()
+
+    try:
+        middle = at(0.0)
+        for h in STEPS:
+            high, high2, low2, low = at(h), at(h / 2), at(-h / 2), at(-h)
+            full, half = (high - low) / (2 * h), (high2 - low2) / h
+            bend, bend2 = abs(high - 2 * middle + low) / h, abs(high2 - 2 * middle + low2) / (h / 2)
+            numeric = (4 * half - full) / 3
+            allowed = tolerance * max(abs(numeric), floor)
+            if abs(full - half) <= allowed and not bend2 > max(0.8 * bend, allowed):
+                return numeric, True, "" if h == STEPS[0] else f"h = {h:.0e}, to keep clear of a kink"
+        return numeric, False, "not smooth"
+    finally:
+        x.data = start

@@ -1,0 +1,362 @@
+"""Layers: what a network is built from. Each holds its parameters and says what it computes.
+
+Images are (N, H, W, C). Weights start Glorot-uniform, U(−b, b) with b = √(6 / (fan_in + fan_out)) (Glorot & Bengio 2010,
+equation 16), biases at 0. repr(network) describes its architecture, and `build` makes a network of that description.
+"""
+import ast
+
+import numpy as np
+
+from . import backend, conv
+from .errors import TinyganError
+from .norm import batch_norm
+from .ops import leaky_relu, matmul, reshape, sigmoid, sqrt, tanh
+from .tensor import Tensor
+
+
+class Module:
+    """Something with parameters that maps a Tensor to a Tensor in forward(x).
+
+    Parameters are the attributes that are Tensors with requires_grad, children those that are Modules (or lists of
+    them), both in the order of their definition; `buffers` names arrays that are part of the state but not trained."""
+    buffers = ()
+    training = True
+
+    def forward(self, x):
+        raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
+
+    def __call__(self, x):
+        return self.forward(x if isinstance(x, Tensor) else Tensor(x))
+
+    def _children(self):
+        """(name, module) for every direct child."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+            elif isinstance(value, (list, tuple)):
+                yield from ((f"{name}.{i}", item) for i, item in enumerate(value) if isinstance(item, Module))
+
+    def _named_modules(self, prefix=""):
+        """(prefix, module) for this module and everything below it, outermost first."""
+        yield prefix, self
+        for name, child in self._children():
+            yield from child._named_modules(f"{prefix}{name}.")
+
+    def modules(self):
+        """This module and all below it."""
+        return [module for _, module in self._named_modules()]
+
+    def named_parameters(self):
+        """[(name, Tensor)] in definition order."""
+        return [(prefix + name, value) for prefix, module in self._named_modules()
+                for name, value in vars(module).items() if isinstance(value, Tensor) and value.requires_grad]
+
+    def parameters(self):
+        """All that is trained, in definition order: weight before bias, gamma before beta."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def _named_buffers(self):
+        return [(prefix + name, module, name) for prefix, module in self._named_modules() for name in module.buffers]
+
+    def arrays(self):
+        """The arrays of all parameters, then of all buffers."""
+        return [p.data for p in self.parameters()] + [getattr(module, name) for _, module, name in self._named_buffers()]
+
+    def state_dict(self):
+        """{name: NumPy array}, copies of all parameters and buffers."""
+        state = {name: parameter.data for name, parameter in self.named_parameters()}
+        state |= {key: getattr(module, name) for key, module, name in self._named_buffers()}
+        return {name: np.array(backend.to_numpy(array)) for name, array in state.items()}
+
+    def load_state_dict(self, state):
+        """Take over the values of state_dict(), each with the dtype and on the device that it has here.
+
+        TinyganError, before anything is changed, for a name too few or too many or another shape."""
+        here = self.state_dict()
+        if here.keys() != state.keys():
+            raise TinyganError("the state does not fit this network: "
+                               f"missing {sorted(here.keys() - state.keys()) or 'nothing'}, "
+                               f"unknown {sorted(state.keys() - here.keys()) or 'nothing'}; load it into the network it came from")
+        for name, array in here.items():
+            if np.shape(state[name]) != array.shape:
+                raise TinyganError(f"the state's {name} has shape {np.shape(state[name])}, this network's {array.shape}: "
+                                   "load it into the network it came from")
+
+        def fitted(name, array):
+            return backend.like(np.array(state[name]), array)
+
+        for name, parameter in self.named_parameters():
+            parameter.data = fitted(name, parameter.data)
+        for key, module, name in self._named_buffers():
+            setattr(module, name, fitted(key, getattr(module, name)))
+        return self
+
+    def _convert(self, function):
+        for parameter in self.parameters():
+            parameter.data, parameter.grad = function(parameter.data), None
+        for _, module, name in self._named_buffers():
+            setattr(module, name, function(getattr(module, name)))
+        return self
+
+    def to(self, device):
+        """Move parameters and buffers to "cpu" or "cuda"."""
+        return self._convert(lambda array: backend.to_device(array, device))
+
+    def astype(self, dtype):
+        """Turn parameters and buffers into float32 or float64."""
+        return self._convert(lambda array: array.astype(dtype))
+
+    def train(self, training=True):
+        """Training mode: batch normalisation uses the statistics of the batch and remembers them."""
+        for module in self.modules():
+            module.training = training
+        return self
+
+    def eval(self):
+        """Evaluation mode: batch normalisation uses what it remembers, so each image stands for itself."""
+        return self.train(False)
+
+    def initialise(self, rng, std=None):
+        """Draw all weights anew from the NumPy Generator rng: Glorot-uniform, or N(0, std²); biases 0, gamma 1, beta 0."""
+        for child in (child for _, child in self._children()):
+            child.initialise(rng, std)
+        return self
+
+
+class Sequential(Module):
+    """y = layer_n(… layer_2(layer_1(x)))"""
+
+    def __init__(self, *layers):
+        self.layers = layers
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __repr__(self):
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+class _Weighted(Module):
+    """A layer with a weight and perhaps a bias, drawn from backend's stream at first."""
+
+    def _start(self, weight_shape, fans, features, bias):
+        self._fans = fans
+        self.weight = Tensor(np.zeros(weight_shape, np.float32), requires_grad=True)
+        if bias:
+            self.bias = Tensor(np.zeros(features, np.float32), requires_grad=True)
+        self.initialise(backend.stream)
+
+    def initialise(self, rng, std=None):
+        shape, array = self.weight.shape, self.weight.data
+        bound = np.sqrt(6 / np.sum(self._fans))
+        drawn = rng.uniform(-bound, bound, shape) if std is None else rng.normal(0, std, shape)
+        self.weight.data = backend.like(drawn, array)
+        if hasattr(self, "bias"):
+            self.bias.data = backend.array_module(array).zeros_like(self.bias.data)
+        return self
+
+    def _add_bias(self, y):
+        return y + self.bias if hasattr(self, "bias") else y
+
+
+class Dense(_Weighted):
+    """y = x W + b        x (N, in_features), W (in_features, out_features), y (N, out_features)"""
+
+    def __init__(self, in_features, out_features, bias=True):
+        self.in_features, self.out_features = in_features, out_features
+        self._start((in_features, out_features), (in_features, out_features), out_features, bias)
+
+    def forward(self, x):
+        if x.ndim != 2 or x.shape[1] != self.in_features:
+            raise TinyganError(f"{self} expects an input of shape (N, {self.in_features}), and {x.shape} came")
+        return self._add_bias(matmul(x, self.weight))
+
+    def __repr__(self):
+        return f"Dense({self.in_features}, {self.out_features}, bias={hasattr(self, 'bias')})"
+
+
+class _Convolution(_Weighted):
+    """What both convolutions share: their arguments and their checks."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding="same", bias=True):
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self._pads = _pads(padding)
+        if min(in_channels, out_channels, kernel_size, stride) < 1:
+            raise TinyganError(f"{self}: channels, kernel size and stride must be at least 1")
+        fans = (in_channels * kernel_size ** 2, out_channels * kernel_size ** 2)
+        self._start((kernel_size, kernel_size, *self._channels()), fans, out_channels, bias)
+
+    def _check(self, x):
+        if x.ndim != 4 or x.shape[3] != self.in_channels:
+            raise TinyganError(f"{self} expects images of shape (N, H, W, {self.in_channels}), and {x.shape} came")
+        if x.dtype != self.weight.dtype:
+            raise TinyganError(f"{self} has {self.weight.dtype} weights, and {x.dtype} images came: convert one with .astype()")
+        if backend.device_of(x.data) != backend.device_of(self.weight.data):
+            raise TinyganError(f"{self} is on {backend.device_of(self.weight.data)}, its input on {backend.device_of(x.data)}: "
+                               "move one with .to() or tg.to_device()")
+
+    def __repr__(self):
+        return (f"{type(self).__name__}({self.in_channels}, {self.out_channels}, {self.kernel_size}, "
+                f"stride={self.stride}, padding={self.padding!r}, bias={hasattr(self, 'bias')})")
+
+
+def _pads(padding):
+    """"same", or ((top, bottom), (left, right)); an int stands for four times itself."""
+    if isinstance(padding, (int, np.integer)) and padding >= 0:
+        return ((padding, padding), (padding, padding))
+    shape = np.shape(padding) if not isinstance(padding, str) else ()
+    if padding != "same" and (shape != (2, 2) or np.min(padding) < 0):
+        raise TinyganError(f"padding {padding!r} came: expected 'same', an int ≥ 0, or ((top, bottom), (left, right))")
+    return padding if padding == "same" else tuple(map(tuple, padding))
+
+
+class Conv2D(_Convolution):
+    """y[n,i,j,d] = Σ x̄[n, S·i+a, S·j+b, c] · weight[a,b,c,d] + bias[d]        weight (K, K, in, out)
+
+    I = ⌊(H + top + bottom − K)/S⌋ + 1; with padding "same" I = ⌈H/S⌉."""
+
+    def _channels(self):
+        return self.in_channels, self.out_channels
+
+    def forward(self, x):
+        self._check(x)
+        geo = conv.geometry(x.shape[1:3], self.kernel_size, self.stride, self._pads)
+        return self._add_bias(conv.convolve(x, self.weight, geo))
+
+
+class Conv2DTranspose(_Convolution):
+    """y[n, S·i+a−top, S·j+b−left, d] = Σ weight[a,b,d,c] · x[n,i,j,c] + bias[d]        weight (K, K, out, in)
+
+    H = S·(I − 1) + K − top − bottom: padding is cropped from the full output; with padding "same" H = S·I."""
+
+    def _channels(self):
+        return self.out_channels, self.in_channels
+
+    def forward(self, x):
+        self._check(x)
+        geo = conv.geometry_of_transpose(x.shape[1:3], self.kernel_size, self.stride, self._pads)
+        return self._add_bias(conv.transpose(x, self.weight, geo))
+
+
+class BatchNorm(Module):
+    """y = γ·(x − μ)/√(v + ε) + β over every axis but the last (Ioffe & Szegedy 2015).
+
+    Training mode: μ and v (biased) are those of the batch, and
+        running = momentum·running + (1 − momentum)·batch
+    Evaluation mode: μ and v are the running ones, and y is an affine function of x.
+    The options are named in the call, as their order differs between libraries."""
+    buffers = ("running_mean", "running_var")
+
+    def __init__(self, features, *, momentum=0.9, eps=1e-5):
+        self.features, self.momentum, self.eps = features, momentum, eps
+        self.gamma = Tensor(np.ones(features, np.float32), requires_grad=True)
+        self.beta = Tensor(np.zeros(features, np.float32), requires_grad=True)
+        self.running_mean, self.running_var = np.zeros(features, np.float32), np.ones(features, np.float32)
+
+    mixes_the_batch = property(lambda self: self.training)
+
+    def initialise(self, rng, std=None):
+        xp = backend.array_module(self.gamma.data)
+        self.gamma.data, self.beta.data = xp.ones_like(self.gamma.data), xp.zeros_like(self.beta.data)
+        self.running_mean, self.running_var = xp.zeros_like(self.running_mean), xp.ones_like(self.running_var)
+        return self
+
+    def forward(self, x):
+        if x.ndim < 2 or x.shape[-1] != self.features:
+            raise TinyganError(f"{self} expects an input of shape (N, …, {self.features}), and {x.shape} came")
+        if not self.training:
+            scale = self.gamma / sqrt(Tensor(self.running_var) + self.eps)
+            return (x - Tensor(self.running_mean)) * scale + self.beta
+        if x.size == self.features:
+            raise TinyganError(f"{self} got one row, {x.shape}, in training mode: a single row has no variance; "
+                               "use a larger batch, or .eval()")
+        y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps)
+        # New arrays, never in place: a checkpoint or a copy may still hold the old ones.
+        m = self.momentum
+        self.running_mean = m * self.running_mean + (1 - m) * mean
+        self.running_var = m * self.running_var + (1 - m) * var
+        return y
+
+    def __repr__(self):
+        return f"BatchNorm({self.features}, momentum={self.momentum}, eps={self.eps})"
+
+
+class LeakyReLU(Module):
+    """y = x where x > 0, slope·x elsewhere"""
+
+    def __init__(self, slope=0.2):
+        if not 0 <= slope < 1:
+            raise TinyganError(f"LeakyReLU came with slope {slope}: expected 0 ≤ slope < 1")
+        self.slope = slope
+
+    def forward(self, x):
+        return leaky_relu(x, self.slope)
+
+    def __repr__(self):
+        return f"LeakyReLU({self.slope})"
+
+
+class Tanh(Module):
+    """y = tanh x, in [−1, 1]: the range of the images"""
+
+    def forward(self, x):
+        return tanh(x)
+
+    def __repr__(self):
+        return "Tanh()"
+
+
+class Sigmoid(Module):
+    """y = σ(x), in [0, 1]. Not for the end of a discriminator: the losses take logits."""
+
+    def forward(self, x):
+        return sigmoid(x)
+
+    def __repr__(self):
+        return "Sigmoid()"
+
+
+class Reshape(Module):
+    """(N, …) → (N, *shape)"""
+
+    def __init__(self, *shape):
+        self.shape = shape
+
+    def forward(self, x):
+        return reshape(x, (x.shape[0], *self.shape))
+
+    def __repr__(self):
+        return f"Reshape({', '.join(map(str, self.shape))})"
+
+
+class Flatten(Module):
+    """(N, …) → (N, features)"""
+
+    def forward(self, x):
+        return reshape(x, (x.shape[0], x.size // x.shape[0]))
+
+    def __repr__(self):
+        return "Flatten()"
+
+
+LAYERS = {layer.__name__: layer for layer in
+          (Sequential, Dense, Conv2D, Conv2DTranspose, BatchNorm, LeakyReLU, Tanh, Sigmoid, Reshape, Flatten)}
+
+
+def build(description):
+    """The network that repr(network) describes, with new weights.  TinyganError for anything but layers of this file."""
+    def value(node):
+        if isinstance(node, ast.Call):
+            return LAYERS[node.func.id](*map(value, node.args), **{k.arg: value(k.value) for k in node.keywords})
+        return ast.literal_eval(node)
+
+    try:
+        network = value(ast.parse(description, mode="eval").body)
+    except (SyntaxError, KeyError, AttributeError, TypeError, ValueError, RecursionError, MemoryError) as error:
+        raise TinyganError(f"{description[:60]!r} does not describe a network of tinygan's layers ({error})") from error
+    if not isinstance(network, Module):
+        raise TinyganError(f"{description[:60]!r} describes no network: expected layers such as Sequential(Dense(2, 1))")
+    return network

@@ -1,0 +1,142 @@
+"""The game: losses on logits, each with its gradient derived by hand.
+
+D gives each image a logit a; σ(a) is its belief that the image is real. The minimax game of Goodfellow et al. (2014):
+
+    min_G max_D V    V = E log σ(a_real) + E log(1 − σ(a_fake))
+
+D maximises V, so its loss is −V. With log σ(a) = −softplus(−a) and log(1 − σ(a)) = −softplus(a) there is no logarithm
+left that could meet a 0: nothing to clip, no small constant to add, and every loss is finite for every logit.
+
+In D's loss and in the two losses of G below the gradient is written by hand, from softplus′ = σ, and it is what the
+program uses. N is the number of logits, E their mean.
+"""
+from .backend import array_module
+from .errors import TinyganError
+from .ops import exp, leaky_relu, mean, reshape, sigmoid, softplus, sqrt, sum
+from .tensor import Tensor, grad, no_grad, record
+
+
+def _expectation(values, logits, gradient):
+    """The mean of `values`, an array made from the logits, whose gradient with respect to them is `gradient()`."""
+    return record(values.mean(), (logits, lambda g, y: g * gradient()))
+
+
+def _softplus(a):
+    with no_grad():
+        return softplus(a).data
+
+
+# Minimax and non-saturating (Goodfellow et al. 2014, section 3)
+
+def discriminator_loss(real_logits, fake_logits):
+    """L_D = E softplus(−a_real) + E softplus(a_fake)
+
+    ∂L_D/∂a_real = −σ(−a_real)/N        real images pull their logit up, until it is large
+    ∂L_D/∂a_fake =  σ(a_fake)/N         fakes push theirs down
+    A discriminator that knows nothing, σ = ½ everywhere, has the loss log 4 = 1.386…; a smaller one is skill:
+    the optimal D reaches log 4 − 2 JS(p_data, p_G)."""
+    a, b = real_logits, fake_logits
+    return (_expectation(_softplus(-a), a, lambda: -sigmoid(-a) / a.size)
+            + _expectation(_softplus(b), b, lambda: sigmoid(b) / b.size))
+
+
+def generator_loss(fake_logits, saturating=False):
+    """Non-saturating: L_G = E softplus(−a_fake)        ∂L_G/∂a = −σ(−a)/N
+    Saturating:     L_G = −E softplus(a_fake) = E log(1 − σ(a_fake))        ∂L_G/∂a = −σ(a)/N
+
+    The saturating one is the minimax game itself. While D wins, a ≪ 0 and its gradient −σ(a) vanishes, just when G
+    has most to learn; the non-saturating one has the same sign everywhere, hence the same fixed point, and −σ(−a) → −1."""
+    a = fake_logits
+    if saturating:
+        return _expectation(-_softplus(a), a, lambda: -sigmoid(a) / a.size)
+    return _expectation(_softplus(-a), a, lambda: -sigmoid(-a) / a.size)
+
+
+def saturating_generator_loss(fake_logits):
+    """generator_loss(fake_logits, saturating=True)"""
+    return generator_loss(fake_logits, saturating=True)
+
+
+# Least squares (Mao et al. 2017, equation 9: real is 1, fake is 0, and G wants 1)
+
+def least_squares_discriminator_loss(real_logits, fake_logits):
+    """L_D = ½ E (a_real − 1)² + ½ E a_fake²        ∂/∂a_real = (a_real − 1)/N    ∂/∂a_fake = a_fake/N"""
+    return 0.5 * mean((real_logits - 1) ** 2) + 0.5 * mean(fake_logits ** 2)
+
+
+def least_squares_generator_loss(fake_logits):
+    """L_G = ½ E (a_fake − 1)²        ∂L_G/∂a = (a − 1)/N"""
+    return 0.5 * mean((fake_logits - 1) ** 2)
+
+
+# Hinge (Lim & Ye 2017; Miyato et al. 2018, equations 16 and 17)
+
+def hinge_discriminator_loss(real_logits, fake_logits):
+    """L_D = E max(0, 1 − a_real) + E max(0, 1 + a_fake)        only logits inside the margin have a gradient, ∓1/N"""
+    return mean(leaky_relu(1 - real_logits, 0)) + mean(leaky_relu(1 + fake_logits, 0))
+
+
+# Wasserstein (Arjovsky et al. 2017, algorithm 1). The critic's output is a score, not a logit.
+
+def wasserstein_critic_loss(real_scores, fake_scores):
+    """L_C = E f(fake) − E f(real): the critic drives the two apart        ∂/∂f_real = −1/N    ∂/∂f_fake = 1/N"""
+    return mean(fake_scores) - mean(real_scores)
+
+
+def wasserstein_generator_loss(fake_scores):
+    """L_G = −E f(fake), through the critic        ∂L_G/∂f = −1/N.  Hinge uses it too."""
+    return -mean(fake_scores)
+
+
+def gradient_penalty(discriminator, real, fake, rng):
+    """E (‖∂D(x̂)/∂x̂‖ − 1)²    x̂ = u·x_real + (1 − u)·x_fake    u ~ U(0, 1), one for each pair
+
+    The penalty is a function of D's weights through D's gradient: the gradient is recorded and differentiated again.
+    It takes D's raw score, not σ of it. The usual weight is 10.
+    real, fake: arrays or Tensors of one shape (N, …); rng: a NumPy Generator.
+    TinyganError for unequal shapes and for a D with batch normalisation, where ∂D(x̂ᵢ)/∂x̂ⱼ is not 0 for i ≠ j: a
+    gradient that mixes the whole batch is not the slope at one point, which is what is to be held at 1.
+    Source: Gulrajani et al., "Improved Training of Wasserstein GANs" (2017), equation 3 and section 4."""
+    if any(getattr(module, "mixes_the_batch", False) for module in getattr(discriminator, "modules", list)()):
+        raise TinyganError("gradient_penalty came with a discriminator that has batch normalisation: it couples the images "
+                           "of a batch, so the gradient at one image is not defined; use a discriminator without it")
+    real, fake = (x.data if isinstance(x, Tensor) else x for x in (real, fake))
+    if real.shape != fake.shape:
+        raise TinyganError(f"gradient_penalty mixes real and fake pair by pair, and shapes {real.shape} and {fake.shape} came: "
+                           "give as many of one as of the other")
+    xp = array_module(real)
+    u = xp.asarray(rng.random((len(real),) + (1,) * (real.ndim - 1)).astype(real.dtype))
+    x = Tensor(u * real + (1 - u) * fake, requires_grad=True)
+    slope, = grad(sum(discriminator(x)), x, create_graph=True)      # D(x̂ᵢ) depends on x̂ᵢ alone, so the sum separates
+    norm = sqrt(sum(reshape(slope * slope, len(real), -1), axis=1))
+    return mean((norm - 1) ** 2)
+
+
+# Classification: for the classifier that judges samples, and for the lessons with labels
+
+def softmax(logits):
+    """p_k = e^(a_k) / Σ_j e^(a_j), row by row. The row's maximum is taken off first: p stays, and no exponent is positive."""
+    e = exp(logits - Tensor(logits.data.max(axis=1, keepdims=True)))
+    return e / sum(e, axis=1, keepdims=True)
+
+
+def cross_entropy(logits, labels):
+    """L = −E log p_label, p = softmax(logits)        ∂L/∂a = (p − one_hot(label))/N
+
+    logits (N, classes), not probabilities: a softmax before this loss is a common mistake. labels: integers (N,)."""
+    xp, a = array_module(logits.data), logits.data
+    one_hot = xp.eye(a.shape[1], dtype=a.dtype)[xp.asarray(labels)]         # (N, classes)
+    below = a - a.max(axis=1, keepdims=True)
+    log_p = below - xp.log(xp.exp(below).sum(axis=1, keepdims=True))
+    return record(-(one_hot * log_p).sum() / a.dtype.type(len(a)),
+                  (logits, lambda g, y: g * (softmax(logits) - Tensor(one_hot)) / len(a)))
+
+
+# name: (discriminator's loss, generator's loss)
+LOSSES = {
+    "non_saturating": (discriminator_loss, generator_loss),
+    "saturating": (discriminator_loss, saturating_generator_loss),
+    "least_squares": (least_squares_discriminator_loss, least_squares_generator_loss),
+    "hinge": (hinge_discriminator_loss, wasserstein_generator_loss),
+    "wasserstein": (wasserstein_critic_loss, wasserstein_generator_loss),
+}

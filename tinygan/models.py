@@ -1,0 +1,61 @@
+"""Generators and discriminators, ready-made. Each call with the same seed gives the same weights.
+
+seed_generator and seed_discriminator are a much-copied listing for MNIST, repaired. The listing as published
+ 1. reshapes the discriminator's 28×28 image to 7·7·256, which is no image's size;
+ 2. feeds the discriminator images in [0, 1] while its generator ends in tanh, in [−1, 1], so that the sign of a pixel
+    alone tells real from fake;
+ 3. writes the discriminator's objective with min where it is max: D maximises log D(x) + log(1 − D(G(z)));
+ 4. trains G alone: there is no alternating loop, so D never learns.
+All four are repaired here and in training.py. A fifth fault is subtle and remains, as batch_norm=True, to be studied: batch
+normalisation right after D's first Dense layer subtracts the mean of the batch, and as real and fake images go through D
+in separate batches, D cannot see a constant that is added to all images of one. A generator that paints everything too
+grey goes unpunished, and its digits come out washed-out. Real and fake mixed in one batch is no way out: then the
+statistics themselves tell D which is which, it wins, and G learns nothing.
+"""
+import numpy as np
+
+from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh)
+
+
+def seed_generator(latent=100, seed=0):
+    """z (N, latent) → images (N, 28, 28, 1) in [−1, 1], 2.3 million parameters."""
+    def norm(features):
+        return BatchNorm(features, momentum=0.99, eps=1e-3)
+
+    return Sequential(
+        Dense(latent, 7 * 7 * 256, bias=False), norm(7 * 7 * 256), LeakyReLU(0.3), Reshape(7, 7, 256),
+        Conv2DTranspose(256, 128, 5, stride=2), norm(128), LeakyReLU(0.3),          # 14×14×128
+        Conv2DTranspose(128, 64, 5, stride=2), norm(64), LeakyReLU(0.3),            # 28×28×64
+        Conv2DTranspose(64, 1, 7, stride=1), Tanh(),                                # 28×28×1
+    ).initialise(np.random.default_rng([seed, 0]))
+
+
+def seed_discriminator(batch_norm=True, seed=0):
+    """images (N, 28, 28, 1) → logits (N, 1).
+
+    batch_norm=True is the published network, blind to a constant added to a whole batch; False sees it."""
+    def block(inputs, outputs):
+        norm = [BatchNorm(outputs, momentum=0.99, eps=1e-3)] if batch_norm else []
+        return Dense(inputs, outputs, bias=False), *norm, LeakyReLU(0.3)
+
+    return Sequential(Flatten(), *block(28 * 28, 1024), *block(1024, 512), *block(512, 256),
+                      Dense(256, 1, bias=False)).initialise(np.random.default_rng([seed, 1]))
+
+
+def small_generator(latent=100, seed=0):
+    """z (N, latent) → images (N, 28, 28, 1) in [−1, 1]: the default recipe. Kernel 4 with stride 2 covers every pixel
+    equally often, kernel 5 does not: checkerboards come from there (Odena et al. 2016)."""
+    return Sequential(
+        Dense(latent, 7 * 7 * 64, bias=False), BatchNorm(7 * 7 * 64), LeakyReLU(0.2), Reshape(7, 7, 64),
+        Conv2DTranspose(64, 32, 4, stride=2, bias=False), BatchNorm(32), LeakyReLU(0.2),      # 14×14×32
+        Conv2DTranspose(32, 1, 4, stride=2), Tanh(),                                          # 28×28×1
+    ).initialise(np.random.default_rng([seed, 0]), std=0.02)
+
+
+def small_discriminator(seed=0):
+    """images (N, 28, 28, 1) → logits (N, 1). No batch normalisation in the first layer, so D sees the batch's mean."""
+    return Sequential(
+        Conv2D(1, 32, 4, stride=2), LeakyReLU(0.2),                                           # 14×14×32
+        Conv2D(32, 64, 4, stride=2, bias=False), BatchNorm(64), LeakyReLU(0.2),               # 7×7×64
+        Flatten(), Dense(7 * 7 * 64, 1),
+    ).initialise(np.random.default_rng([seed, 1]), std=0.02)

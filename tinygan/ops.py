@@ -1,0 +1,263 @@
+"""Elementary operations: each states its equation, computes its value, and gives its derivative.
+
+    record(value, (x, lambda g, y: gᵀ ∂y/∂x))        g: cotangent of the output, y: the output itself
+
+The derivative is written in these same operations, so gradients of gradients come by themselves.
+An operand may be a Tensor, an array of the same dtype and library, or a Python number (which takes the dtype
+of the Tensor beside it). Shapes broadcast as in NumPy.
+"""
+import numpy as np
+
+from .backend import array_module, device_of, elementwise, matmul as matrix_product
+from .errors import TinyganError
+from .tensor import Tensor, record
+
+
+def _tensor(x):
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def _value(x):
+    return x.data if isinstance(x, Tensor) else x
+
+
+def _operands(a, b):
+    """The two operands with one dtype, one library and one shape."""
+    if isinstance(a, (int, float, np.number)):
+        b = _tensor(b)
+        return b.dtype.type(a), b
+    if isinstance(b, (int, float, np.number)):
+        a = _tensor(a)
+        return a, a.dtype.type(b)
+    a, b = _tensor(a), _tensor(b)
+    _same_kind(a, b)
+    if a.shape != b.shape:
+        shape = _common_shape(a, b)
+        a, b = broadcast_to(a, shape), broadcast_to(b, shape)
+    return a, b
+
+
+def _same_kind(a, b):
+    if a.dtype != b.dtype:
+        raise TinyganError(f"{a.dtype} of shape {a.shape} came with {b.dtype} of shape {b.shape}: "
+                           "convert one with .astype(), a network with network.astype()")
+    if device_of(a.data) != device_of(b.data):
+        raise TinyganError(f"an array on {device_of(a.data)} came with one on {device_of(b.data)}: "
+                           "move one with tg.to_device(), a network with network.to()")
+
+
+def _common_shape(a, b):
+    try:
+        return np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        raise TinyganError(f"shapes {a.shape} and {b.shape} do not broadcast: from the right, "
+                           "each pair of sizes must be equal or contain a 1") from None
+
+
+# Broadcasting and its adjoint, the sum. Every operand of unequal shape passes through broadcast_to, so this
+# is the one place where broadcasting is undone.
+
+def broadcast_to(x, shape):
+    """y = x repeated along new and unit axes.  Adjoint: each x receives the sum over its copies."""
+    if x.shape == tuple(shape):
+        return x
+    return record(array_module(x.data).broadcast_to(x.data, shape), (x, lambda g, y: sum_to(g, x.shape)))
+
+
+def sum_to(x, shape):
+    """x summed over the axes that broadcast_to(·, x.shape) would add or stretch.  Adjoint: broadcast_to."""
+    if x.shape == tuple(shape):
+        return x
+    new = x.ndim - len(shape)
+    stretched = tuple(i + new for i, size in enumerate(shape) if size == 1 and x.shape[i + new] != 1)
+    total = x.data.sum(axis=tuple(range(new)) + stretched, keepdims=True).reshape(shape)
+    return record(total, (x, lambda g, y: broadcast_to(g, x.shape)))
+
+
+# Arithmetic
+
+def add(a, b):
+    """y = a + b          ∂y/∂a = 1   ∂y/∂b = 1"""
+    a, b = _operands(a, b)
+    return record(_value(a) + _value(b), (a, lambda g, y: g), (b, lambda g, y: g))
+
+
+def subtract(a, b):
+    """y = a − b          ∂y/∂a = 1   ∂y/∂b = −1"""
+    a, b = _operands(a, b)
+    return record(_value(a) - _value(b), (a, lambda g, y: g), (b, lambda g, y: -g))
+
+
+def multiply(a, b):
+    """y = a·b            ∂y/∂a = b   ∂y/∂b = a"""
+    a, b = _operands(a, b)
+    return record(_value(a) * _value(b), (a, lambda g, y: g * b), (b, lambda g, y: g * a))
+
+
+def divide(a, b):
+    """y = a/b            ∂y/∂a = 1/b   ∂y/∂b = −a/b² = −y/b"""
+    a, b = _operands(a, b)
+    return record(_value(a) / _value(b), (a, lambda g, y: g / b), (b, lambda g, y: -(g * y / b)))
+
+
+def negative(x):
+    """y = −x             ∂y/∂x = −1"""
+    return record(-x.data, (x, lambda g, y: -g))
+
+
+def power(x, n):
+    """y = xⁿ             ∂y/∂x = n·xⁿ⁻¹     (n a plain number)"""
+    if not isinstance(n, (int, float)):
+        raise TinyganError(f"the exponent must be a plain number, and {type(n).__name__} came: "
+                           "write exp(log(x) * n) for a Tensor n")
+    return record(x.data ** x.dtype.type(n), (x, lambda g, y: g * n * x ** (n - 1) if n != 0 else g * 0))
+
+
+# Functions of one variable
+
+def exp(x):
+    """y = eˣ             ∂y/∂x = y"""
+    return record(array_module(x.data).exp(x.data), (x, lambda g, y: g * y))
+
+
+def log(x):
+    """y = ln x           ∂y/∂x = 1/x"""
+    return record(array_module(x.data).log(x.data), (x, lambda g, y: g / x))
+
+
+def sqrt(x):
+    """y = √x             ∂y/∂x = 1/(2y)"""
+    return record(array_module(x.data).sqrt(x.data), (x, lambda g, y: g / (2 * y)))
+
+
+def absolute(x):
+    """y = |x|            ∂y/∂x = sign x  (0 at the kink)"""
+    sign = Tensor(array_module(x.data).sign(x.data))
+    return record(abs(x.data), (x, lambda g, y: g * sign))
+
+
+def tanh(x):
+    """y = tanh x         ∂y/∂x = 1 − y²"""
+    return record(array_module(x.data).tanh(x.data), (x, lambda g, y: g * (1 - y * y)))
+
+
+def sigmoid(x):
+    """y = σ(x) = 1/(1 + e⁻ˣ)          ∂y/∂x = σ(x)·σ(−x)
+
+    Computed as e^min(x, 0) / (1 + e^−|x|): no exponent is positive, so nothing overflows, and small values keep
+    all their digits."""
+    xp = array_module(x.data)
+    with np.errstate(under="ignore"):       # e^−|x| may round to 0, which is then its right value
+        value = xp.exp(xp.minimum(x.data, 0)) / (1 + xp.exp(-abs(x.data)))
+    return record(value, (x, lambda g, y: g * y * sigmoid(-x)))
+
+
+def softplus(x):
+    """y = ln(1 + eˣ)     ∂y/∂x = σ(x)
+
+    Computed as max(x, 0) + ln(1 + e^−|x|), which is exact and finite for every x."""
+    xp = array_module(x.data)
+    with np.errstate(under="ignore"):
+        value = xp.maximum(x.data, 0) + xp.log1p(xp.exp(-abs(x.data)))
+    return record(value, (x, lambda g, y: g * sigmoid(x)))
+
+
+def leaky_relu(x, slope):
+    """y = x where x > 0, slope·x elsewhere          ∂y/∂x = 1 or slope   (0 ≤ slope < 1; at x = 0: slope)"""
+    xp = array_module(x.data)
+    slope = x.dtype.type(slope)
+    value = xp.empty(x.shape, x.dtype)
+
+    def forward(value, x):                  # max(x, slope·x): the larger of the two, since slope < 1
+        xp.multiply(x, slope, out=value)
+        xp.maximum(x, value, out=value)
+
+    def share(g, y, wanted):
+        out = xp.empty(x.shape, x.dtype)
+        elementwise(lambda out, x, g: xp.multiply(g, xp.where(x > 0, one, slope), out=out), out, x.data, g)
+        return (out,)
+
+    one = x.dtype.type(1)
+    elementwise(forward, value, x.data)
+    return record(value, (x, lambda g, y: g * Tensor(xp.where(x.data > 0, one, slope))), joint=share)
+
+
+# Sums, products, shapes
+
+def sum(x, axis=None, keepdims=False):
+    """y = Σ x over the given axes (all of them for None).  Adjoint: y's cotangent goes to every term."""
+    kept = x.data.sum(axis=axis, keepdims=True)
+    total = kept if keepdims else x.data.sum(axis=axis)
+    return record(total, (x, lambda g, y: broadcast_to(reshape(g, kept.shape), x.shape)))
+
+
+def mean(x, axis=None, keepdims=False):
+    """y = Σ x / (number of terms)"""
+    total = sum(x, axis, keepdims)
+    return total * (total.size / x.size)
+
+
+def matmul(a, b):
+    """Y = A B  for A (n, k), B (k, m)          ∂L/∂A = G Bᵀ    ∂L/∂B = Aᵀ G"""
+    a, b = _tensor(a), _tensor(b)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
+        raise TinyganError(f"a matrix product of shapes {a.shape} and {b.shape}: expected (n, k) and (k, m)")
+    _same_kind(a, b)
+    return record(matrix_product(a.data, b.data), (a, lambda g, y: g @ b.T), (b, lambda g, y: a.T @ g))
+
+
+def reshape(x, *shape):
+    """y = the same elements in another shape.  Adjoint: the old shape again."""
+    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+    if -1 not in shape and np.prod(shape, dtype=int) != x.size:
+        raise TinyganError(f"cannot reshape {x.shape}, {x.size} elements, to {tuple(shape)}")
+    return record(x.data.reshape(shape), (x, lambda g, y: reshape(g, x.shape)))
+
+
+def transpose(x, *axes):
+    """y = x with its axes in another order (reversed if none is given).  Adjoint: the inverse permutation."""
+    axes = axes or tuple(reversed(range(x.ndim)))
+    return record(x.data.transpose(axes), (x, lambda g, y: transpose(g, *map(int, np.argsort(axes)))))
+
+
+def getitem(x, index):
+    """y = x[index] for integers and slices.  Adjoint: the cotangent stands at the index, 0 elsewhere."""
+    items = index if isinstance(index, tuple) else (index,)
+    if not all(i is None or i is Ellipsis or isinstance(i, (int, slice, np.integer)) for i in items):
+        raise TinyganError("a Tensor is indexed with integers, slices, None and ... only")
+    return record(x.data[index], (x, lambda g, y: _place(g, index, x.shape)))
+
+
+def _place(x, index, shape):
+    """y = 0 everywhere but y[index] = x: the adjoint of getitem, as getitem is its."""
+    y = array_module(x.data).zeros(shape, x.dtype)
+    y[index] = x.data
+    return record(y, (x, lambda g, y: getitem(g, index)))
+
+
+def concatenate(tensors, axis=0):
+    """y = the tensors side by side along the axis.  Adjoint: each receives its own part of the cotangent."""
+    tensors = [_tensor(x) for x in tensors]
+    axis = axis % tensors[0].ndim
+    ends = np.cumsum([x.shape[axis] for x in tensors])
+
+    def part(x, end):
+        index = (slice(None),) * axis + (slice(int(end) - x.shape[axis], int(end)),)
+        return x, lambda g, y: getitem(g, index)
+
+    value = array_module(tensors[0].data).concatenate([x.data for x in tensors], axis)
+    return record(value, *[part(x, end) for x, end in zip(tensors, ends)])
+
+
+# What a Tensor can do
+
+Tensor.__add__ = Tensor.__radd__ = add
+Tensor.__mul__ = Tensor.__rmul__ = multiply
+Tensor.__sub__, Tensor.__rsub__ = subtract, lambda b, a: subtract(a, b)
+Tensor.__truediv__, Tensor.__rtruediv__ = divide, lambda b, a: divide(a, b)
+Tensor.__matmul__, Tensor.__rmatmul__ = matmul, lambda b, a: matmul(a, b)
+Tensor.__neg__, Tensor.__pow__, Tensor.__abs__ = negative, power, absolute
+Tensor.__getitem__ = getitem
+Tensor.sum, Tensor.mean, Tensor.reshape, Tensor.transpose = sum, mean, reshape, transpose
+Tensor.exp, Tensor.log, Tensor.sqrt, Tensor.tanh, Tensor.sigmoid = exp, log, sqrt, tanh, sigmoid
+Tensor.T = property(transpose)

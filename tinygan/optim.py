@@ -1,0 +1,113 @@
+"""Optimisers: how a gradient becomes a step.
+
+A parameter's array is changed in place, so a step may be taken only when every graph that saw the parameter is done with.
+"""
+import numpy as np
+
+from .backend import array_module, elementwise, like, to_numpy
+from .errors import TinyganError
+
+
+class _Optimiser:
+    def __init__(self, parameters, lr):
+        self.parameters, self.lr = list(parameters), lr
+        if not self.parameters:
+            raise TinyganError(f"{type(self).__name__} got no parameters: give it network.parameters()")
+
+    def zero_grad(self):
+        """Forget the gradients: the next backward() starts from nothing."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def _with_gradient(self):
+        """(index, θ, ∂L/∂θ) as arrays, for every parameter that has a gradient."""
+        for index, parameter in enumerate(self.parameters):
+            if parameter.grad is not None:
+                parameter.data = array_module(parameter.data).ascontiguousarray(parameter.data)
+                yield index, parameter.data, parameter.grad.data
+
+
+class SGD(_Optimiser):
+    """θ ← θ − lr·∂L/∂θ"""
+
+    def step(self):
+        """One step for every parameter that has a gradient."""
+        for _, theta, g in self._with_gradient():
+            theta -= g * theta.dtype.type(self.lr)
+
+    def settings(self):
+        """The arguments that make an optimiser like this one."""
+        return {"lr": self.lr}
+
+    def state_dict(self):
+        """What it remembers between steps: nothing."""
+        return {}
+
+    def load_state_dict(self, state):
+        """Take over what state_dict() gave."""
+        return self
+
+
+class Adam(_Optimiser):
+    """With the gradient g of step t, elementwise:
+
+        m ← β₁·m + (1 − β₁)·g        v ← β₂·v + (1 − β₂)·g²        running means of g and g²
+        θ ← θ − lr·m̂/(√v̂ + ε)       m̂ = m/(1 − β₁ᵗ)    v̂ = v/(1 − β₂ᵗ)    corrected for starting at 0
+
+    Source: Kingma & Ba, "Adam" (2015), algorithm 1. β₁ = 0.5 is DCGAN's (Radford et al. 2016): in a game the gradient turns,
+    and a long memory of it overshoots."""
+
+    def __init__(self, parameters, lr=2e-4, betas=(0.5, 0.999), eps=1e-8):
+        super().__init__(parameters, lr)
+        self.betas, self.eps, self.t = tuple(betas), eps, 0
+        self.m = [array_module(p.data).zeros_like(p.data) for p in self.parameters]
+        self.v = [array_module(p.data).zeros_like(p.data) for p in self.parameters]
+
+    def step(self):
+        """One step for every parameter that has a gradient."""
+        self.t += 1
+        beta1, beta2 = self.betas
+        # m̂/(√v̂ + ε) = m·a / (√v·b + ε), the corrections being plain numbers
+        a, b = 1 / (1 - beta1 ** self.t), 1 / np.sqrt(1 - beta2 ** self.t)
+
+        def kernel(theta, g, m, v):
+            xp, number = array_module(theta), theta.dtype.type
+            m *= number(beta1)
+            m += g * number(1 - beta1)
+            v *= number(beta2)
+            v += g * g * number(1 - beta2)
+            root = xp.sqrt(v)
+            root *= number(b)
+            root += number(self.eps)
+            theta -= m / root * number(self.lr * a)
+
+        for index, theta, g in self._with_gradient():
+            self.m[index], self.v[index] = like(self.m[index], theta), like(self.v[index], theta)
+            elementwise(kernel, theta, g, self.m[index], self.v[index])
+
+    def settings(self):
+        """The arguments that make an optimiser like this one."""
+        return {"lr": self.lr, "betas": self.betas, "eps": self.eps}
+
+    def state_dict(self):
+        """What it remembers between steps, as NumPy arrays: t, and for each parameter i its m.i and v.i."""
+        state = {"t": np.array(self.t)}
+        for i, (m, v) in enumerate(zip(self.m, self.v)):
+            state |= {f"m.{i}": np.array(to_numpy(m)), f"v.{i}": np.array(to_numpy(v))}
+        return state
+
+    def load_state_dict(self, state):
+        """Take over what state_dict() gave.  TinyganError, before anything is changed, if it does not fit."""
+        expected = {name: array.shape for name, array in self.state_dict().items()}
+        came = {name: np.shape(array) for name, array in state.items()}
+        if came != expected:
+            wrong = sorted(name for name in expected.keys() | came.keys() if expected.get(name) != came.get(name))
+            raise TinyganError(f"the optimiser's state does not fit these parameters (see {', '.join(wrong[:3])}): "
+                               "load it beside the network it came with")
+        self.t = int(state["t"])
+        for i, parameter in enumerate(self.parameters):
+            self.m[i], self.v[i] = (like(np.array(state[f"{name}.{i}"]), parameter.data) for name in "mv")
+        return self
+
+
+OPTIMISERS = {"SGD": SGD, "Adam": Adam}

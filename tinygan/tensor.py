@@ -1,0 +1,188 @@
+"""The engine: a Tensor remembers what it was made from, and `grad` follows that memory backwards.
+
+An operation y = f(x₁, x₂, …) leaves an edge (xᵢ, vjpᵢ) in y for each xᵢ. The vector-Jacobian product
+vjpᵢ(g, y) = gᵀ ∂y/∂xᵢ turns the cotangent g = ∂L/∂y into y's share of ∂L/∂xᵢ. Walking from L back to the
+inputs and adding up the shares is the chain rule, and all there is to backpropagation.
+
+Shares are themselves computed with differentiable operations. Where they are recorded (create_graph=True)
+a gradient can be differentiated again. Where they are not, an operation may offer a faster `joint` kernel
+that computes all its shares at once on plain arrays.
+"""
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+
+from . import backend
+from .errors import TinyganError
+
+_mode = threading.local()
+
+
+def recording():
+    """Do operations leave edges behind, in this thread?"""
+    return getattr(_mode, "recording", True)
+
+
+@contextmanager
+def _set_recording(on):
+    before = recording()
+    _mode.recording = on
+    try:
+        yield
+    finally:
+        _mode.recording = before
+
+
+def no_grad():
+    """with no_grad(): operations leave no edges behind, in this thread, until the block ends."""
+    return _set_recording(False)
+
+
+class Tensor:
+    """An array of float32 or float64, NumPy's or CuPy's, and the edges to the Tensors it was made from.
+
+    data           the array; lists and integers become float64, as in NumPy
+    requires_grad  True for what gradients are wanted for; it passes on to all that is made from it
+    grad           None, or a Tensor: what `backward` has added up so far (leaves only)
+
+    The operators + - * / ** @ and the methods sum, mean, reshape, … are attached in ops.py.
+    """
+    __slots__ = ("data", "grad", "requires_grad", "edges", "joint", "__weakref__")
+    __array_priority__ = 1000      # makes array * tensor call Tensor.__rmul__
+
+    def __init__(self, data, requires_grad=False):
+        if isinstance(data, Tensor):
+            raise TinyganError("Tensor() came with a Tensor; give an array, or use .detach() for the bare values")
+        if not backend.is_array(data):
+            data = np.asarray(data)
+        if data.dtype.kind in "iub":
+            data = data.astype(np.float64)
+        if data.dtype not in (np.float32, np.float64):
+            raise TinyganError(f"a Tensor holds float32 or float64, and {data.dtype} came: convert with .astype")
+        self.data, self.requires_grad = data, requires_grad
+        self.grad, self.edges, self.joint = None, (), None
+
+    shape = property(lambda self: self.data.shape)
+    dtype = property(lambda self: self.data.dtype)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
+
+    def __len__(self):
+        return len(self.data)
+
+    def __float__(self):
+        return float(self.data)
+
+    def __array__(self, dtype=None, copy=None):
+        array = backend.to_numpy(self)
+        return array.astype(dtype or array.dtype, copy=bool(copy))
+
+    def __repr__(self):
+        return f"Tensor({self.data}, shape={self.shape}, dtype={self.dtype}, requires_grad={self.requires_grad})"
+
+    def detach(self):
+        """The same values with no memory of how they were made: gradients stop here."""
+        return Tensor(self.data)
+
+    def backward(self, cotangent=None, inputs=None):
+        """Add ∂(cotangent · self)/∂x to x.grad for every leaf x that requires it, or only for the given `inputs`.
+
+        .grad accumulates over calls; the optimiser's zero_grad() empties it. The cotangent is 1 for a single
+        number and must be given otherwise.  TinyganError if nothing here requires a gradient."""
+        if not self.requires_grad:
+            raise TinyganError("backward() on a Tensor that no Tensor with requires_grad=True leads to: "
+                               "nothing to differentiate; was it detached, or made under no_grad()?")
+        if inputs is None:
+            inputs = [t for t in topological_order(self) if t.requires_grad and not t.edges]
+        for leaf, g in zip(inputs, grad(self, inputs, cotangent)):
+            # A copy: g may be a view, or be shared with another leaf (both sides of a sum receive the same g).
+            leaf.grad = Tensor(g.data.copy()) if leaf.grad is None else Tensor(leaf.grad.data + g.data)
+
+
+def record(data, *edges, joint=None):
+    """The result of an operation: a Tensor with `data` and the edges (x, vjp) to what it was made from.
+
+    vjp(g, y)            takes Tensors and returns the share of x as a Tensor of x's shape. It receives the output
+                         y instead of closing over it, which would be a reference cycle.
+    joint(g, y, wanted)  optional: the same shares for all edges at once, on arrays; where wanted[i] is False
+                         the share may be None.
+    Edges to plain numbers are dropped."""
+    tensor = Tensor(data)
+    if recording():
+        edges = tuple((x, vjp) for x, vjp in edges if isinstance(x, Tensor))
+        if any(x.requires_grad for x, _ in edges):
+            tensor.requires_grad, tensor.edges, tensor.joint = True, edges, joint
+    return tensor
+
+
+def topological_order(output):
+    """All Tensors that output was made from, each one after those it was made from, output last.
+
+    Iterative: a graph may be deeper than Python's stack. Each Tensor is listed once, however many paths lead to
+    it, so that its cotangent is complete before it is passed on."""
+    order, listed, stack = [], set(), [output]
+    while stack:
+        tensor = stack[-1]
+        waiting = [] if tensor in listed else [x for x, _ in tensor.edges if x not in listed]
+        if waiting:
+            stack.extend(waiting)
+        else:
+            stack.pop()
+            if tensor not in listed:
+                listed.add(tensor)
+                order.append(tensor)
+    return order
+
+
+def _shares(tensor, g, on_path):
+    """(x, gᵀ ∂tensor/∂x) for every x on the path that tensor was made from."""
+    if tensor.joint is None or recording():
+        return [(x, vjp(g, tensor)) for x, vjp in tensor.edges if x in on_path]
+    wanted = [x in on_path for x, _ in tensor.edges]
+    arrays = tensor.joint(g.data, tensor.data, wanted)
+    return [(x, Tensor(share)) for (x, _), share, want in zip(tensor.edges, arrays, wanted) if want]
+
+
+def grad(output, inputs, cotangent=None, create_graph=False):
+    """The gradients of cotangent · output with respect to each of the inputs, as a tuple of Tensors.
+
+    cotangent     array or Tensor of output's shape; may be left out for a single number, where it is 1
+    create_graph  record the computation, so that the gradients can themselves be differentiated
+    An input that output does not depend on has gradient zero.  TinyganError on a missing or misshapen cotangent."""
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    g = _cotangent(output, cotangent)
+
+    order = topological_order(output)
+    asked, on_path = set(inputs), set(inputs)      # on_path grows to all Tensors that some input leads to
+    for tensor in order:
+        if any(x in on_path for x, _ in tensor.edges):
+            on_path.add(tensor)
+
+    cotangents, found = {output: g}, {}    # a local dict: nothing is left behind on inner Tensors
+    with _set_recording(create_graph):
+        for tensor in reversed(order):
+            if tensor not in on_path:
+                continue
+            g = cotangents.pop(tensor)
+            if tensor in asked:
+                found[tensor] = g
+            for x, share in _shares(tensor, g, on_path):
+                # A new array, never +=: the first share may still be in use elsewhere.
+                cotangents[x] = cotangents[x] + share if x in cotangents else share
+    return tuple(found[x] if x in found else Tensor(backend.array_module(x.data).zeros_like(x.data)) for x in inputs)
+
+
+def _cotangent(output, cotangent):
+    """The given cotangent as a Tensor, or 1 for a single number."""
+    xp = backend.array_module(output.data)
+    if cotangent is None:
+        if output.size != 1:
+            raise TinyganError(f"the output has shape {output.shape}, not a single number: "
+                               "give a cotangent of that shape, or reduce the output with .sum() or .mean()")
+        return Tensor(xp.ones_like(output.data))
+    if not isinstance(cotangent, Tensor):
+        cotangent = Tensor(xp.asarray(cotangent, dtype=output.dtype))
+    if cotangent.shape != output.shape:
+        raise TinyganError(f"the cotangent has shape {cotangent.shape}, the output {output.shape}: they must be equal")
+    return cotangent

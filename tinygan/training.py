@@ -1,0 +1,256 @@
+"""The game played: one round, many rounds, and keeping the result.
+
+    min_G max_D V(D, G)    V = E log D(x) + E log(1 − D(G(z)))    x from the data, z ~ N(0, I)
+
+D and G take turns, one gradient step each (Goodfellow et al. 2014, algorithm 1 with k = 1).
+"""
+import copy
+import json
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from . import layers
+from .backend import array_module, elementwise, is_array, like, one_blas_thread, to_numpy
+from .errors import TinyganError
+from .losses import LOSSES, gradient_penalty
+from .ops import mean, sigmoid
+from .optim import OPTIMISERS, Adam
+from .tensor import Tensor, no_grad
+
+FORMAT = 1           # of the checkpoint
+RANGES = {layers.Tanh: (-1, 1), layers.Sigmoid: (0, 1)}     # what a generator's last layer can paint
+
+
+class GAN:
+    """A generator and a discriminator, their optimisers, and all that decides how the game goes on.
+
+    generator         Module, z (N, latent) → samples (N, …)
+    discriminator     Module, samples → logits (N, 1)
+    loss              "non_saturating", "saturating", "least_squares", "hinge" or "wasserstein" (losses.py)
+    g_optimizer, d_optimizer    Adam(lr=2e-4, betas=(0.5, 0.999)) unless given
+    gradient_penalty  weight λ of the penalty on D's slope (usually 10 with "wasserstein"), 0 for none
+    averaging         decay of the running mean of G's weights from which samples are drawn, 0 for none
+    seed              of the noise and of the order of the data: with equal networks, equal seeds give equal bits
+    """
+
+    def __init__(self, generator, discriminator, latent=100, loss="non_saturating", g_optimizer=None, d_optimizer=None,
+                 gradient_penalty=0.0, averaging=0.0, seed=0):
+        if loss not in LOSSES:
+            raise TinyganError(f"loss {loss!r} came: expected one of {', '.join(LOSSES)}")
+        if not 0 <= averaging < 1:
+            raise TinyganError(f"averaging {averaging} came: expected a decay in [0, 1), such as 0.99")
+        self.generator, self.discriminator, self.latent, self.loss = generator, discriminator, latent, loss
+        self.g_optimizer = g_optimizer or Adam(generator.parameters())
+        self.d_optimizer = d_optimizer or Adam(discriminator.parameters())
+        self.penalty, self.averaging = gradient_penalty, averaging
+        self.averaged = copy.deepcopy(generator) if averaging else generator
+        self.rng = np.random.default_rng(seed)
+        self.waiting = np.empty(0, np.int64)       # indices of the images still to come in this epoch
+        self.steps = 0
+        self.history = {name: [] for name in ("d_loss", "g_loss", "d_real", "d_fake")}
+
+    def step(self, real_batch):
+        """One round of the game: D's step, then G's. Changes both networks; nothing waits for the device.
+
+        real_batch: array (N, …). Returns {"d_loss", "g_loss", "d_real", "d_fake"} as arrays on the device, the last two
+        D's mean belief σ(a) about the real and the fake batch before its step (its mean score where a is no logit)."""
+        G, D, N = self.generator, self.discriminator, len(real_batch)
+        d_loss_of, g_loss_of = LOSSES[self.loss]
+        x = Tensor(self._like_weights(real_batch))
+
+        # D's step.  max_D V: descend L_D = −V.  The fakes are mere numbers here: G is not to change.
+        with no_grad():
+            fakes = G(self.noise(N))
+        real_logits, fake_logits = D(x), D(fakes)
+        d_loss = d_loss_of(real_logits, fake_logits)
+        if self.penalty:
+            d_loss = d_loss + self.penalty * gradient_penalty(D, x, fakes, self.rng)
+        self.d_optimizer.zero_grad()
+        d_loss.backward()
+        self.d_optimizer.step()
+
+        # G's step.  Fresh noise, and D looks again: it has changed, and the graph above belongs to weights that are gone.
+        g_loss = g_loss_of(D(G(self.noise(N))))
+        self.g_optimizer.zero_grad()
+        g_loss.backward(inputs=G.parameters())     # through D to G; D's own gradients are not even computed
+        self.g_optimizer.step()
+
+        self._average()
+        self.steps += 1
+        return {"d_loss": d_loss.data, "g_loss": g_loss.data,
+                "d_real": self._belief(real_logits), "d_fake": self._belief(fake_logits)}
+
+    def fit(self, images, steps, batch_size=64, callbacks=()):
+        """Play `steps` rounds on batches of `images` (N, …), reshuffled each epoch.
+
+        Every callback is called as callback(gan, metrics) after each step. Returns the history since the first step:
+        {name of the metric: list of one float per step}.
+        TinyganError for images that D cannot take or G cannot paint: wrong shape or dtype, NaN, values out of range."""
+        images = self._checked(images, batch_size)
+        pending = []
+        try:
+            with one_blas_thread():
+                for _ in range(steps):
+                    metrics = self.step(images[self._next_batch(len(images), batch_size)])
+                    pending.append(metrics)
+                    for callback in callbacks:
+                        callback(self, metrics)
+                    if len(pending) == 100:
+                        self._remember(pending)
+        finally:
+            self._remember(pending)
+        return self.history
+
+    def sample(self, n, seed=0):
+        """n samples as a NumPy array, from the noise of `seed`. Evaluation mode: each z stands for itself."""
+        return self.generate(np.random.default_rng(seed).standard_normal((n, self.latent)))
+
+    def generate(self, z):
+        """The samples that belong to the given noise, an array (n, latent), as a NumPy array."""
+        G = self.averaged
+        was_training = G.training
+        G.eval()
+        try:
+            with no_grad():
+                return to_numpy(G(Tensor(self._like_weights(z))))
+        finally:
+            G.train(was_training)
+
+    def to(self, device):
+        """Move both networks to "cpu" or "cuda"; the optimisers follow with their next step."""
+        for network in (self.generator, self.discriminator, self.averaged):
+            network.to(device)
+        return self
+
+    def noise(self, n):
+        """z ~ N(0, I), a Tensor (n, latent), drawn on the host so that every device sees the same numbers."""
+        return Tensor(self._like_weights(self.rng.standard_normal((n, self.latent))))
+
+    def _like_weights(self, array):
+        return like(array if is_array(array) else np.asarray(array), self.generator.parameters()[0].data)
+
+    def _belief(self, logits):
+        with no_grad():
+            return mean(sigmoid(logits) if self.loss in ("non_saturating", "saturating") else logits).data
+
+    def _average(self):
+        """averaged ← decay·averaged + (1 − decay)·generator, parameters and running statistics alike.
+
+        Early on the decay is smaller, so that the start does not linger: the mean is over the last t/10 steps or so."""
+        if not self.averaging:
+            return
+        decay = min(self.averaging, (1 + self.steps) / (10 + self.steps))
+
+        def kernel(mean, now):
+            mean += (now - mean) * now.dtype.type(1 - decay)
+
+        for mean, now in zip(self.averaged.arrays(), self.generator.arrays()):
+            elementwise(kernel, mean, now)
+
+    def _next_batch(self, total, batch_size):
+        """The indices of the next batch. Each epoch passes through all images once, in a new order; an epoch's last few
+        share their batch with the next one's first."""
+        while len(self.waiting) < batch_size:
+            self.waiting = np.concatenate([self.waiting, self.rng.permutation(total)])
+        batch, self.waiting = self.waiting[:batch_size], self.waiting[batch_size:]
+        return batch
+
+    def _remember(self, pending):
+        """Move the pending metrics into the history, in one transfer from the device."""
+        if pending:
+            xp = array_module(pending[0]["d_loss"])
+            table = to_numpy(xp.stack([xp.stack([m[name] for name in self.history]) for m in pending]))
+            for name, column in zip(self.history, table.T):
+                self.history[name] += column.tolist()
+            pending.clear()
+
+    def _checked(self, images, batch_size):
+        """The images, if the game can be played with them."""
+        if not is_array(images) or images.dtype.kind != "f":
+            raise TinyganError(f"images came as {getattr(images, 'dtype', type(images).__name__)}: expected an array of float32; "
+                               "for bytes from 0 to 255 use images.astype('float32') / 127.5 - 1")
+        if not 1 <= batch_size <= len(images):
+            raise TinyganError(f"batch size {batch_size} came with {len(images)} images: expected 1 to {len(images)}")
+        painted = self.generate(np.zeros((1, self.latent))).shape[1:]
+        if images.shape[1:] != painted:
+            raise TinyganError(f"images of shape {images.shape[1:]} came, and the generator paints {painted}: "
+                               "reshape the images to (N, H, W, C) or use another generator")
+        low, high = float(images.min()), float(images.max())
+        if not np.isfinite(low + high):
+            raise TinyganError("the images contain NaN or infinite values: remove them first, one is enough to spoil every weight")
+        last = type(self.generator.modules()[-1])
+        if last in RANGES and not (RANGES[last][0] <= low and high <= RANGES[last][1]):
+            raise TinyganError(f"the images lie in [{low:g}, {high:g}] but the generator ends in {last.__name__} and paints in "
+                               f"[{RANGES[last][0]}, {RANGES[last][1]}]: D would tell them apart by that alone; rescale the images")
+        return images
+
+    # Keeping it
+
+    def save(self, path):
+        """Write everything to one .npz file, without pickle: networks, optimisers, noise, order of the data, history.
+
+        The file is written beside its place, flushed, and moved there: whatever happens, a whole file stands at `path`."""
+        path = Path(path)
+        arrays = {"history": np.array([self.history[name] for name in self.history]), "waiting": self.waiting}
+        for part, owner in self._parts().items():
+            arrays |= {f"{part}/{name}": array for name, array in owner.state_dict().items()}
+        description = {
+            "format": FORMAT, "latent": self.latent, "loss": self.loss, "gradient_penalty": self.penalty,
+            "averaging": self.averaging, "steps": self.steps, "rng": self.rng.bit_generator.state,
+            "generator": repr(self.generator), "discriminator": repr(self.discriminator),
+            "dtype": str(self.generator.parameters()[0].dtype),
+            "g_optimizer": [type(self.g_optimizer).__name__, self.g_optimizer.settings()],
+            "d_optimizer": [type(self.d_optimizer).__name__, self.d_optimizer.settings()],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + ".unfinished")
+        with open(unfinished, "wb") as file:
+            np.savez(file, description=np.array(json.dumps(description)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+
+    @classmethod
+    def load(cls, path):
+        """The GAN that save() wrote, on the CPU: it goes on exactly where the other stopped.
+
+        TinyganError for a missing, damaged or foreign file."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays.pop("description")))
+            if about["format"] != FORMAT:
+                raise TinyganError(f"{path} has checkpoint format {about['format']}, this tinygan reads format {FORMAT}: "
+                                   "use the version that wrote it")
+            return cls._restored(about, arrays)
+        except FileNotFoundError:
+            raise TinyganError(f"there is no checkpoint {path}: give the path of a checkpoint.npz that tinygan wrote") from None
+        except TinyganError:
+            raise
+        except (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, AttributeError, zipfile.BadZipFile,
+                zlib.error, NotImplementedError) as error:
+            raise TinyganError(f"{path} is damaged or no checkpoint of tinygan ({type(error).__name__}: {error}): "
+                               "use another copy; the file is left as it is") from error
+
+    @classmethod
+    def _restored(cls, about, arrays):
+        G, D = (layers.build(about[name]).astype(about["dtype"]) for name in ("generator", "discriminator"))
+        g_optimizer, d_optimizer = (OPTIMISERS[name](network.parameters(), **settings) for network, (name, settings) in
+                                    ((G, about["g_optimizer"]), (D, about["d_optimizer"])))
+        gan = cls(G, D, about["latent"], about["loss"], g_optimizer, d_optimizer, about["gradient_penalty"], about["averaging"])
+        for part, owner in gan._parts().items():
+            start = f"{part}/"
+            owner.load_state_dict({name[len(start):]: array for name, array in arrays.items() if name.startswith(start)})
+        gan.steps, gan.rng.bit_generator.state, gan.waiting = about["steps"], about["rng"], arrays["waiting"]
+        gan.history = {name: row.tolist() for name, row in zip(gan.history, arrays["history"], strict=True)}
+        return gan
+
+    def _parts(self):
+        """What has a state of its own, by its name in the checkpoint."""
+        parts = {"generator": self.generator, "discriminator": self.discriminator,
+                 "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+        return parts | ({"averaged": self.averaged} if self.averaging else {})
