@@ -38,7 +38,7 @@ def is_array(x):
 
 def array_module(array):
     """The library that owns the array: the module `numpy` or `cupy`."""
-    if isinstance(array, np.ndarray):
+    if isinstance(array, (np.ndarray, np.generic)):         # a full sum of NumPy's is a scalar, np.generic
         return np
     import cupy
     return cupy
@@ -46,7 +46,7 @@ def array_module(array):
 
 def device_of(array):
     """Where the array lies: "cpu" or "cuda"."""
-    return "cpu" if isinstance(array, np.ndarray) else "cuda"
+    return "cpu" if array_module(array) is np else "cuda"
 
 
 def to_numpy(x):

@@ -124,7 +124,7 @@ def _compare(terms, leaves, names, rng, tolerance, moves=5):
         numeric, smooth, note = _derivative(lambda: float(to_numpy(_total(terms()))), x, v, FLOOR * scale, tolerance)
         if not smooth and moves:
             for leaf in leaves:
-                leaf.data = leaf.data + MOVE * _random(rng, leaf).data
+                leaf.data = (leaf.detach() + MOVE * _random(rng, leaf)).data
             rows = _compare(terms, leaves, names, rng, tolerance, moves - 1)
             for row in rows:
                 row.note = row.note or "moved off a kink"
@@ -146,7 +146,7 @@ def _derivative(phi, x, v, floor, tolerance):
     start = x.data
 
     def at(t):
-        x.data = start + t * v.data
+        x.data = Tensor(start + t * v.data).data        # Tensor: the sum of 0-d arrays is a bare number
         return phi()
 
     try:
