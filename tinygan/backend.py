@@ -18,6 +18,7 @@ from threadpoolctl import ThreadpoolController
 from .errors import TinyganError
 
 BLOCK = 32_768        # elements of one block of elementwise work: a few such blocks fit in a core's cache
+ALONE = 1 << 20       # elements below which light work stays on one thread
 STRIP = 512           # rows or columns of one strip of a matrix product
 
 stream = np.random.default_rng(0)        # the host's random stream: new layers draw their weights from it
@@ -104,10 +105,10 @@ _pool, _pool_size, _inside = None, 0, threading.local()
 
 def _forget_threads():
     """Threads and held locks do not survive a fork: the child starts with none."""
-    global _lock, _holders, _limits, _pool
+    global _lock, _holders, _limits, _pool, _pool_size
     if _limits is not None:
         _limits.restore_original_limits()
-    _lock, _holders, _limits, _pool = threading.RLock(), 0, None, None
+    _lock, _holders, _limits, _pool, _pool_size = threading.RLock(), 0, None, None, 0
 
 
 if hasattr(os, "register_at_fork"):
@@ -135,28 +136,41 @@ def one_blas_thread():
                 _limits = None
 
 
-def parallel(work, chunks):
-    """Call work(chunk) for every chunk, on all threads that BLAS may use.  Which thread takes which chunk is
-    left to chance, so work must write to places of its own."""
-    global _pool, _pool_size
+def parallel(work, chunks, numbers=None):
+    """Call work(chunk) for every chunk, on all threads that BLAS may use, the calling one among them. Which thread takes
+    which chunk is left to chance, so work must write to places of its own.
+
+    numbers: how many there are in all, for light work such as sums, where handing over a few costs more than it saves.
+    Work that calls parallel again does it alone, so no thread ever waits for another's turn."""
     with one_blas_thread() as threads:
-        if threads == 1 or len(chunks) == 1 or getattr(_inside, "worker", False):
-            for chunk in chunks:
-                work(chunk)
-            return
-        with _lock:
-            if _pool is None or _pool_size < threads:
-                _pool = ThreadPoolExecutor(threads, "tinygan", initializer=lambda: setattr(_inside, "worker", True))
-                _pool_size = threads
-            pool = _pool
-        todo = iter(chunks)        # shared: each worker takes the next one until none is left
+        todo = iter(chunks)             # shared: each thread takes the next chunk until none is left
+
+        alone = getattr(_inside, "work", False) or (numbers is not None and numbers < ALONE)
 
         def drain():
-            for chunk in todo:
-                work(chunk)
+            before, _inside.work = getattr(_inside, "work", False), True
+            try:
+                for chunk in todo:
+                    work(chunk)
+            finally:
+                _inside.work = before
 
-        for future in [pool.submit(drain) for _ in range(min(threads, len(chunks)))]:
-            future.result()
+        helpers = 0 if alone else min(threads, len(chunks)) - 1
+        futures = [_pool_of(threads - 1).submit(drain) for _ in range(helpers)]
+        try:
+            drain()
+        finally:
+            for future in futures:
+                if not future.cancel():     # a helper that has not begun is not needed any more
+                    future.result()
+
+
+def _pool_of(size):
+    global _pool, _pool_size
+    with _lock:
+        if _pool_size < size:
+            _pool, _pool_size = ThreadPoolExecutor(size, "tinygan"), size
+        return _pool
 
 
 def chunks(array, size):
@@ -172,7 +186,7 @@ def elementwise(kernel, *arrays):
 
     On the CPU it is called block by block, so that what it computes in between stays in the cache."""
     flat = [array.reshape(-1) for array in arrays]
-    parallel(lambda block: kernel(*[array[block] for array in flat]), chunks(flat[0], BLOCK))
+    parallel(lambda block: kernel(*[array[block] for array in flat]), chunks(flat[0], BLOCK), flat[0].size)
 
 
 def matmul(a, b):

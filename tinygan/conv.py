@@ -23,8 +23,8 @@ from .backend import array_module, chunks, parallel
 from .errors import TinyganError
 from .tensor import record
 
-CACHE = 1 << 19          # numbers that a chunk's gathered windows may hold, so that they stay in the cache
-THIN = 128               # up to K·K·C = THIN the transpose needs but one matrix product
+CHUNK = 16               # images that a chunk has at most
+CACHE = 1 << 20          # numbers that a chunk's gathered windows may hold, so that they stay in the cache
 GROUPS = 4                # parts of the batch whose weight gradients are added up side by side
 
 
@@ -163,7 +163,7 @@ def plain_weight_gradient(x, g, geo):
 
 def _images(geo, numbers):
     """How many images make a chunk, if each position of g comes with so many numbers."""
-    return CACHE // (geo.steps[0] * geo.steps[1] * numbers)
+    return min(CHUNK, CACHE // (geo.steps[0] * geo.steps[1] * numbers))
 
 
 def _windows(padded, geo, columns):
@@ -216,24 +216,23 @@ def _convolve_and_weight_gradient(x, w, g, geo, want_y, want_w):
 
 def _transpose(g, w, geo):
     """The scatter. What S neighbouring kernel columns paint for one pixel of g are S·C contiguous numbers of x̄, and
-    those of the next pixel adjoin: so each sum runs along whole rows of the image."""
+    those of the next pixel adjoin: one matrix product paints them, and each sum runs along whole rows of the image."""
     xp, (inside, part), K, S = array_module(g), geo.inside, geo.kernel, geo.stride
     C, D = w.shape[2:]
     x = xp.zeros((len(g), *geo.size, C), g.dtype)
-    rows = K if K * K * C <= THIN else 1                    # kernel rows in one matrix product
+    thin = S * C == 1                                       # a product with one column is slow: then all K·K at once
 
     def work(images):
         pixels = g[images].reshape(-1, D)                   # (n, I, J, D) → (n·I·J, D)
         padded = xp.zeros((len(g[images]), *geo.reach, C), g.dtype)
-        for first in range(0, K, rows):
-            paint = pixels @ w[first:first + rows].reshape(-1, D).T
-            paint = paint.reshape(-1, *geo.steps, rows, K * C)      # (n·I·J, rows·K·C) → (n, I, J, rows, K·C)
-            for b in range(0, K, S):
-                columns = min(S, K - b)
-                target = _windows(padded[:, :, b:], geo, columns)
-                for a in range(rows):
-                    target[:, :, :, first + a] += paint[:, :, :, a, b * C:(b + columns) * C]
+        paint = pixels @ w.reshape(-1, D).T if thin else None
+        for b in range(0, K, S):
+            columns = min(S, K - b)
+            target = _windows(padded[:, :, b:], geo, columns)
+            for a in range(K):
+                painted = paint[:, a * K + b] if thin else pixels @ w[a, b:b + columns].reshape(-1, D).T
+                target[:, :, :, a] += painted.reshape(-1, *geo.steps, columns * C)     # (n·I·J, ·) → (n, I, J, ·)
         x[images][(slice(None), *part)] = padded[(slice(None), *inside)]
 
-    parallel(work, chunks(g, _images(geo, rows * K * C)))
+    parallel(work, chunks(g, _images(geo, K * K if thin else S * C)))
     return x

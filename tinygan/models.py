@@ -59,3 +59,15 @@ def small_discriminator(seed=0):
         Conv2D(32, 64, 4, stride=2, bias=False), BatchNorm(64), LeakyReLU(0.2),               # 7×7×64
         Flatten(), Dense(7 * 7 * 64, 1),
     ).initialise(np.random.default_rng([seed, 1]), std=0.02)
+
+
+def point_generator(latent=2, seed=0):
+    """z (N, latent) → points (N, 2), for the two-dimensional mixtures."""
+    return Sequential(Dense(latent, 128), LeakyReLU(0.2), Dense(128, 128), LeakyReLU(0.2),
+                      Dense(128, 2)).initialise(np.random.default_rng([seed, 0]))
+
+
+def point_discriminator(seed=0):
+    """points (N, 2) → logits (N, 1)"""
+    return Sequential(Dense(2, 128), LeakyReLU(0.2), Dense(128, 128), LeakyReLU(0.2),
+                      Dense(128, 1)).initialise(np.random.default_rng([seed, 1]))

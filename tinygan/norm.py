@@ -61,6 +61,11 @@ def _row_chunks(rows):
     return chunks(rows, BLOCK // rows.shape[1])
 
 
+def _column_sums(rows):
+    """Σ over the rows, as a product with a row of ones: BLAS adds columns faster than NumPy's sum does."""
+    return array_module(rows).ones(len(rows), rows.dtype) @ rows
+
+
 def _statistics(rows):
     """Mean and biased variance of each column, reading the rows once: each chunk's own mean and Σ (x − mean)²,
     merged exactly (Chan, Golub & LeVeque, "Algorithms for computing the sample variance", 1983, equation 2.1)."""
@@ -70,11 +75,12 @@ def _statistics(rows):
 
     def work(numbered):
         k, part = numbered
-        means[k] = rows[part].mean(axis=0)
+        means[k] = _column_sums(rows[part]) / (part.stop - part.start)
         centred = rows[part] - means[k]
-        squares[k] = (centred * centred).sum(axis=0)
+        centred *= centred
+        squares[k] = _column_sums(centred)
 
-    parallel(work, list(enumerate(parts)))
+    parallel(work, list(enumerate(parts)), rows.size)
     share = xp.asarray([(part.stop - part.start) / M for part in parts], rows.dtype)[:, None]
     mu = (share * means).sum(axis=0)
     return mu, squares.sum(axis=0) / M + (share * (means - mu) ** 2).sum(axis=0)
@@ -89,7 +95,7 @@ def _scale(rows, scale, shift):
         xp.multiply(rows[part], scale, out=y[part])
         y[part] += shift
 
-    parallel(work, _row_chunks(rows))
+    parallel(work, _row_chunks(rows), rows.size)
     return y
 
 
@@ -103,10 +109,12 @@ def _backward(g, rows, gamma, mu, r):
 
     def reduce(numbered):
         k, part = numbered
-        sums[k] = cotangent[part].sum(axis=0)
-        products[k] = ((rows[part] - mu) * cotangent[part]).sum(axis=0)
+        sums[k] = _column_sums(cotangent[part])
+        centred = rows[part] - mu
+        centred *= cotangent[part]
+        products[k] = _column_sums(centred)
 
-    parallel(reduce, list(enumerate(parts)))
+    parallel(reduce, list(enumerate(parts)), rows.size)
     g_beta, g_gamma = sums.sum(axis=0), products.sum(axis=0) * r
 
     out = xp.empty(rows.shape, rows.dtype)
@@ -119,5 +127,5 @@ def _backward(g, rows, gamma, mu, r):
         out[part] += cotangent[part] * (gamma * r)
         out[part] += shift
 
-    parallel(work, list(parts))
+    parallel(work, parts, rows.size)
     return out.reshape(g.shape), g_gamma, g_beta

@@ -164,22 +164,33 @@ def softplus(x):
 
 def leaky_relu(x, slope):
     """y = x where x > 0, slope·x elsewhere          ∂y/∂x = 1 or slope   (0 ≤ slope < 1; at x = 0: slope)"""
-    xp = array_module(x.data)
-    slope = x.dtype.type(slope)
+    xp, slope, rest = array_module(x.data), x.dtype.type(slope), x.dtype.type(1 - slope)
     value = xp.empty(x.shape, x.dtype)
 
-    def forward(value, x):                  # max(x, slope·x): the larger of the two, since slope < 1
-        xp.multiply(x, slope, out=value)
-        xp.maximum(x, value, out=value)
+    def forward(y, x):                      # the larger of x and slope·x, since slope < 1
+        xp.multiply(x, slope, out=y)
+        xp.maximum(x, y, out=y)
 
-    def share(g, y, wanted):
+    def derivative(out, x):                 # slope + (1 − slope)·[x > 0], without a branch
+        xp.multiply(x > 0, rest, out=out)
+        out += slope
+
+    def backward(out, x, g):
+        derivative(out, x)
+        out *= g
+
+    def share(g, y):
+        slopes = xp.empty(x.shape, x.dtype)
+        elementwise(derivative, slopes, x.data)
+        return g * Tensor(slopes)
+
+    def fast_share(g, y, wanted):
         out = xp.empty(x.shape, x.dtype)
-        elementwise(lambda out, x, g: xp.multiply(g, xp.where(x > 0, one, slope), out=out), out, x.data, g)
+        elementwise(backward, out, x.data, g)
         return (out,)
 
-    one = x.dtype.type(1)
     elementwise(forward, value, x.data)
-    return record(value, (x, lambda g, y: g * Tensor(xp.where(x.data > 0, one, slope))), joint=share)
+    return record(value, (x, share), joint=fast_share)
 
 
 # Sums, products, shapes

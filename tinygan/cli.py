@@ -1,0 +1,79 @@
+"""The command line: tinygan train, tinygan sample."""
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from . import plots, run
+from .errors import TinyganError
+from .training import GAN
+
+FORMATS = (".png", ".npy", ".npz")
+
+
+def main(arguments=None):
+    """Run one command; returns the exit code: 0, 1 for a run that failed (2, from argparse, for wrong usage)."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except TinyganError as error:
+        print(f"tinygan: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("tinygan: stopped by Ctrl-C", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="tinygan", description="A generative adversarial network, from scratch.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    presets = "\n".join(f"  {name:8} {preset.about}" for name, preset in run.PRESETS.items())
+    train = commands.add_parser(
+        "train", help="train a GAN and write a run folder", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"Train a GAN and write a run folder.\n\n{presets}", epilog="example: tinygan train digits --steps 500 --out runs/short")
+    train.add_argument("preset", nargs="?", default="digits", metavar="NAME", help="one of the above (digits)")
+    train.add_argument("--steps", type=int, metavar="N", help="steps of D and of G")
+    train.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything that is random (0)")
+    train.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/NAME)")
+    train.add_argument("--data", type=Path, metavar="DIR", help="a folder with the four MNIST files, gz or not")
+    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (auto)")
+    train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")
+    train.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    train.set_defaults(command=_train)
+
+    sample = commands.add_parser("sample", help="draw samples from a run", epilog="example: tinygan sample runs/digits --n 64 --seed 3",
+                                 description="Draw samples from the checkpoint of a run folder.")
+    sample.add_argument("run", type=Path, metavar="DIR", help="the run folder")
+    sample.add_argument("--n", type=int, default=100, metavar="N", help="how many (100)")
+    sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (0)")
+    sample.add_argument("--out", type=Path, metavar="FILE", help=".png, .npy or .npz (DIR/samples-N-SEED.png)")
+    sample.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    sample.set_defaults(command=_sample)
+    return parser
+
+
+def _train(options):
+    run.train(options.preset, options.out, options.steps, options.batch_size, options.seed, options.data, options.device,
+              options.overwrite, options.quiet)
+
+
+def _sample(options):
+    out = options.out or options.run / f"samples-{options.n}-{options.seed}.png"
+    if options.n < 1:
+        raise TinyganError(f"--n {options.n} came: expected at least 1")
+    if out.suffix not in FORMATS:
+        raise TinyganError(f"--out {out} came: expected a name that ends in {', '.join(FORMATS)}")
+    if out.exists() and not options.overwrite:
+        raise TinyganError(f"{out} exists already and is left as it is: choose another with --out, or --overwrite")
+    samples = GAN.load(options.run / "checkpoint.npz").sample(options.n, options.seed)
+    if out.suffix == ".png":
+        (plots.samples if samples.ndim == 4 else plots.scatter)(samples, path=out)
+    elif out.suffix == ".npy":
+        np.save(out, samples)
+    else:
+        np.savez_compressed(out, samples=samples)
+    print(f"{options.n} samples from {options.run}, seed {options.seed}: {out}")
