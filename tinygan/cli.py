@@ -71,7 +71,7 @@ def _sample(options):
         raise TinyganError(f"{out} exists already and is left as it is: choose another with --out, or --overwrite")
     samples = GAN.load(options.run / "checkpoint.npz").sample(options.n, options.seed)
     if out.suffix == ".png":
-        (plots.samples if samples.ndim == 4 else plots.scatter)(samples, path=out)
+        (plots.samples if samples.ndim == 4 else plots.scatter)(samples, out)
     elif out.suffix == ".npy":
         np.save(out, samples)
     else:

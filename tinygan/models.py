@@ -43,21 +43,25 @@ def seed_discriminator(batch_norm=True, seed=0):
 
 
 def small_generator(latent=100, seed=0):
-    """z (N, latent) → images (N, 28, 28, 1) in [−1, 1]: the default recipe. Kernel 4 with stride 2 covers every pixel
-    equally often, kernel 5 does not: checkerboards come from there (Odena et al. 2016)."""
+    """z (N, latent) → images (N, 28, 28, 1): the default recipe, a DCGAN (Radford et al. 2016) that starts from 4×4.
+
+    Kernel 4 with stride 2 covers every pixel equally often; kernel 5 does not, and checkerboards come from there
+    (Odena et al. 2016)."""
     return Sequential(
-        Dense(latent, 7 * 7 * 64, bias=False), BatchNorm(7 * 7 * 64), LeakyReLU(0.2), Reshape(7, 7, 64),
-        Conv2DTranspose(64, 32, 4, stride=2, bias=False), BatchNorm(32), LeakyReLU(0.2),      # 14×14×32
-        Conv2DTranspose(32, 1, 4, stride=2), Tanh(),                                          # 28×28×1
+        Dense(latent, 4 * 4 * 128, bias=False), Reshape(4, 4, 128), BatchNorm(128), LeakyReLU(0.2),
+        Conv2DTranspose(128, 64, 3, stride=2, padding=1, bias=False), BatchNorm(64), LeakyReLU(0.2),    # 7×7×64
+        Conv2DTranspose(64, 32, 4, stride=2, bias=False), BatchNorm(32), LeakyReLU(0.2),                # 14×14×32
+        Conv2DTranspose(32, 1, 4, stride=2), Tanh(),                                                    # 28×28×1
     ).initialise(np.random.default_rng([seed, 0]), std=0.02)
 
 
 def small_discriminator(seed=0):
     """images (N, 28, 28, 1) → logits (N, 1). No batch normalisation in the first layer, so D sees the batch's mean."""
     return Sequential(
-        Conv2D(1, 32, 4, stride=2), LeakyReLU(0.2),                                           # 14×14×32
-        Conv2D(32, 64, 4, stride=2, bias=False), BatchNorm(64), LeakyReLU(0.2),               # 7×7×64
-        Flatten(), Dense(7 * 7 * 64, 1),
+        Conv2D(1, 32, 4, stride=2), LeakyReLU(0.2),                                                     # 14×14×32
+        Conv2D(32, 64, 4, stride=2, bias=False), BatchNorm(64), LeakyReLU(0.2),                         # 7×7×64
+        Conv2D(64, 128, 3, stride=2, padding=1, bias=False), BatchNorm(128), LeakyReLU(0.2),            # 4×4×128
+        Flatten(), Dense(4 * 4 * 128, 1),
     ).initialise(np.random.default_rng([seed, 1]), std=0.02)
 
 

@@ -66,8 +66,8 @@ def _points(seed):
 
 
 PRESETS = {
-    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 1500),
-    "mnist": Preset("the 60,000 digits of MNIST from --data DIR, the default recipe", _mnist, _small, 6000),
+    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 2400, 32),
+    "mnist": Preset("the 60,000 digits of MNIST from --data DIR, the default recipe", _mnist, _small, 10000, 32),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
     "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _points, 3000, 128),
     "grid": Preset("25 Gaussians on a grid", lambda folder: data.grid()[0], _points, 3000, 128),
@@ -139,7 +139,7 @@ def _write(gan, real, frames, folder, say):
         say(f"samples       {metrics.score(gan.sample(SCORED, seed=2))}")
         say(f"real digits   {metrics.real_score(SCORED)}")
     else:
-        plots.scatter(gan.sample(2500, seed=1), real[:2500], folder / "samples.png")
+        plots.scatter(gan.sample(2500, seed=1), folder / "samples.png", real[:2500])
     say(f"\nwritten to {folder}/: " + ", ".join(sorted(path.name for path in folder.iterdir())))
     say(f"more samples: tinygan sample {folder} --n 100 --seed 2")
 

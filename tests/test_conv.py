@@ -1,0 +1,116 @@
+"""The three maps of the convolution's trilinear form: fast against plain, adjoint to each other, and differentiated."""
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from threadpoolctl import threadpool_limits
+
+import tinygan as tg
+from tinygan import conv, ops
+
+PADS = st.one_of(st.just("same"), st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2))
+
+
+@st.composite
+def cases(draw):
+    """x, w, g and their geometry, K < S and windows that stop short of the edge included."""
+    size = draw(st.tuples(st.integers(3, 7), st.integers(3, 7)))
+    geo = conv.geometry(size, draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(PADS))
+    n, channels, features = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    return (rng.standard_normal((n, *size, channels)), rng.standard_normal((geo.kernel, geo.kernel, channels, features)),
+            rng.standard_normal((n, *geo.steps, features)), geo)
+
+
+def six_loops(x, w, geo):
+    """y[n, i, j, d] with explicit indices: the definition, independent of conv.py."""
+    (top, _), (left, _) = geo.pads
+    y = np.zeros((len(x), *geo.steps, w.shape[3]))
+    for n in range(len(x)):
+        for i in range(geo.steps[0]):
+            for j in range(geo.steps[1]):
+                for a in range(geo.kernel):
+                    for b in range(geo.kernel):
+                        row, column = geo.stride * i + a - top, geo.stride * j + b - left
+                        if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+                            for c in range(x.shape[3]):
+                                y[n, i, j] += x[n, row, column, c] * w[a, b, c]
+    return y
+
+
+@given(cases())
+def test_fast_kernels_equal_plain_ones(case):
+    x, w, g, geo = case
+    np.testing.assert_allclose(conv._convolve(x, w, geo), six_loops(x, w, geo), atol=1e-12)
+    np.testing.assert_allclose(conv.plain_convolve(x, w, geo), six_loops(x, w, geo), atol=1e-12)
+    np.testing.assert_allclose(conv._transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
+    np.testing.assert_allclose(conv._weight_gradient(x, g, geo), conv.plain_weight_gradient(x, g, geo), atol=1e-12)
+
+
+@given(cases())
+def test_adjoint_identities(case):
+    x, w, g, geo = case
+    form = (six_loops(x, w, geo) * g).sum()
+    for factor, partial in ((g, conv._convolve(x, w, geo)), (x, conv._transpose(g, w, geo)), (w, conv._weight_gradient(x, g, geo))):
+        assert partial.shape == factor.shape
+        np.testing.assert_allclose((partial * factor).sum(), form, atol=1e-10)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@settings(max_examples=12)
+@given(cases())
+def test_derivatives(order, case):
+    x, w, g, geo = case
+    tg.check_gradients(lambda x, w: conv.convolve(x, w, geo), x, w, order=order)
+    tg.check_gradients(lambda g, w: conv.transpose(g, w, geo), g, w, order=order)
+    tg.check_gradients(lambda x, g: conv.weight_gradient(x, g, geo), x, g, order=order)
+
+
+@given(cases())
+def test_the_joint_kernel_equals_the_composed_derivative(case):
+    x, w, g, geo = case
+    g, w = tg.Tensor(g, True), tg.Tensor(w, True)
+    y = conv.transpose(g, w, geo)
+    u = np.random.default_rng(1).standard_normal(y.shape)
+    for fast, composed in zip(tg.grad(y, [g, w], u), tg.grad(y, [g, w], u, create_graph=True)):
+        np.testing.assert_allclose(fast.data, composed.data, atol=1e-12)
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(1, 4))
+def test_same_padding_is_tensorflows(length, kernel, stride):
+    geo = conv.geometry((length, length), kernel, stride, "same")
+    out = -(-length // stride)
+    total = max((out - 1) * stride + kernel - length, 0)
+    assert geo.steps == (out, out) and geo.pads[0] == (total // 2, total - total // 2)
+    assert conv.geometry_of_transpose((length, length), kernel, stride, "same").size == (length * stride,) * 2
+
+
+@given(st.integers(1, 4), st.integers(2, 5), st.integers(1, 3), st.tuples(*[st.tuples(st.integers(0, 1), st.integers(0, 1))] * 2))
+def test_padding_crops_the_full_transpose(length, kernel, stride, pads):
+    if min(stride * (length - 1) + kernel - sum(p) for p in pads) < 1:
+        return
+    rng = np.random.default_rng(length)
+    g, w = rng.standard_normal((2, length, length, 2)), rng.standard_normal((kernel, kernel, 3, 2))
+    full = conv._transpose(g, w, conv.geometry_of_transpose((length, length), kernel, stride, ((0, 0), (0, 0))))
+    (top, bottom), (left, right) = pads
+    cropped = conv._transpose(g, w, conv.geometry_of_transpose((length, length), kernel, stride, pads))
+    np.testing.assert_allclose(cropped, full[:, top:full.shape[1] - bottom, left:full.shape[2] - right], atol=1e-12)
+
+
+def test_the_bits_do_not_depend_on_the_threads(rng):
+    geo = conv.geometry((14, 14), 5, 2, "same")
+    x = rng.standard_normal((70, 14, 14, 8)).astype(np.float32)
+    w, g = rng.standard_normal((5, 5, 8, 16)).astype(np.float32), rng.standard_normal((70, 7, 7, 16)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads):
+            results.append([*conv._convolve_and_weight_gradient(x, w, g, geo, True, True), conv._transpose(g, w, geo)])
+    for other in results[1:]:
+        for one, two in zip(results[0], other):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(tg.TinyganError, match="does not fit"):
+        conv.geometry((2, 2), 3, 1, ((0, 0), (0, 0)))
+    with pytest.raises(tg.TinyganError, match="crop less"):
+        conv.geometry_of_transpose((1, 1), 2, 1, ((1, 1), (1, 1)))

@@ -1,0 +1,105 @@
+"""The game's losses: value, the gradients derived by hand, and the extremes."""
+import numpy as np
+import pytest
+
+import tinygan as tg
+from tinygan import losses
+
+PAIRS = [losses.discriminator_loss, losses.least_squares_discriminator_loss, losses.hinge_discriminator_loss,
+         losses.wasserstein_critic_loss]
+SINGLE = [losses.generator_loss, losses.saturating_generator_loss, losses.least_squares_generator_loss,
+          losses.wasserstein_generator_loss]
+
+
+def sigma(a):
+    return 1 / (1 + np.exp(-a))
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("loss", PAIRS + SINGLE, ids=lambda f: f.__name__)
+def test_derivatives(loss, order, rng):
+    logits = rng.standard_normal((2, 7, 1)) * 2
+    tg.check_gradients(loss, *(logits if loss in PAIRS else logits[:1]), order=order)
+
+
+def test_values(rng):
+    a, b = rng.standard_normal((2, 5, 1))
+    A, B = tg.Tensor(a), tg.Tensor(b)
+    expected = {
+        losses.discriminator_loss: -np.log(sigma(a)).mean() - np.log(1 - sigma(b)).mean(),
+        losses.least_squares_discriminator_loss: ((a - 1) ** 2).mean() / 2 + (b ** 2).mean() / 2,
+        losses.hinge_discriminator_loss: np.maximum(0, 1 - a).mean() + np.maximum(0, 1 + b).mean(),
+        losses.wasserstein_critic_loss: b.mean() - a.mean(),
+    }
+    for loss, value in expected.items():
+        np.testing.assert_allclose(float(loss(A, B)), value, rtol=1e-12)
+    np.testing.assert_allclose(float(losses.generator_loss(B)), -np.log(sigma(b)).mean())
+    np.testing.assert_allclose(float(losses.generator_loss(B, saturating=True)), np.log(1 - sigma(b)).mean())
+    np.testing.assert_allclose(float(losses.least_squares_generator_loss(B)), ((b - 1) ** 2).mean() / 2)
+    np.testing.assert_allclose(float(losses.wasserstein_generator_loss(B)), -b.mean())
+
+
+def test_gradients_are_the_published_ones(rng):
+    a, b = (tg.Tensor(x, True) for x in rng.standard_normal((2, 5, 1)))
+    g_real, g_fake = tg.grad(losses.discriminator_loss(a, b), [a, b])
+    np.testing.assert_allclose(g_real.data, -sigma(-a.data) / 5)
+    np.testing.assert_allclose(g_fake.data, sigma(b.data) / 5)
+    np.testing.assert_allclose(tg.grad(losses.generator_loss(b), b)[0].data, -sigma(-b.data) / 5)
+    np.testing.assert_allclose(tg.grad(losses.generator_loss(b, saturating=True), b)[0].data, -sigma(b.data) / 5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_logits_are_finite_and_silent(dtype):
+    a = tg.Tensor(np.array([[-1e4], [1e4]], dtype), True)
+    with np.errstate(all="raise"):
+        for loss in (losses.discriminator_loss(a, a), losses.generator_loss(a), losses.generator_loss(a, saturating=True)):
+            g, = tg.grad(loss, a)
+            assert np.isfinite(loss.data) and (abs(g.data) <= 1).all() and loss.dtype == g.dtype == dtype
+
+
+def test_log_4_is_the_loss_of_one_who_guesses():
+    zeros = tg.Tensor(np.zeros((3, 1)))
+    np.testing.assert_allclose(float(losses.discriminator_loss(zeros, zeros)), np.log(4))
+
+
+def critic(rng):
+    net = tg.Sequential(tg.Conv2D(1, 3, 3, stride=2), tg.LeakyReLU(0.2), tg.Flatten(), tg.Dense(12, 4), tg.Tanh(), tg.Dense(4, 1))
+    return net.initialise(rng).astype(np.float64)
+
+
+def test_gradient_penalty_is_the_slope_of_the_critic(rng):
+    net, real, fake = critic(rng), *rng.standard_normal((2, 3, 4, 4, 1))
+    value = float(losses.gradient_penalty(net, real, fake, np.random.default_rng(5)))
+    u = np.random.default_rng(5).random((3, 1, 1, 1))
+    x, h = u * real + (1 - u) * fake, 1e-6
+    slopes = np.zeros(x.shape)
+    for index in np.ndindex(x.shape):
+        step = np.zeros(x.shape)
+        step[index] = h
+        slopes[index] = (net(x + step).data - net(x - step).data).sum() / (2 * h)
+    norms = np.sqrt((slopes ** 2).sum(axis=(1, 2, 3)))
+    np.testing.assert_allclose(value, ((norms - 1) ** 2).mean(), rtol=1e-6)
+
+
+def test_gradient_penalty_is_differentiated(rng):
+    net, real, fake = critic(rng), *rng.standard_normal((2, 3, 4, 4, 1))
+    f = lambda scale: scale * losses.gradient_penalty(net, real, fake, np.random.default_rng(5))
+    report = tg.check_gradients(f, np.ones(1))
+    assert len(report.rows) >= 6          # every weight and bias that the slope depends on is among them
+
+
+def test_gradient_penalty_refuses_batch_norm_and_unequal_batches(rng):
+    net = tg.Sequential(tg.Flatten(), tg.Dense(4, 3), tg.BatchNorm(3), tg.Dense(3, 1))
+    images = rng.standard_normal((3, 2, 2, 1)).astype(np.float32)
+    with pytest.raises(tg.TinyganError, match="batch normalisation"):
+        losses.gradient_penalty(net, images, images, rng)
+    with pytest.raises(tg.TinyganError, match="pair by pair"):
+        losses.gradient_penalty(tg.Flatten(), images, images[:2], rng)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_cross_entropy(order, rng):
+    a, labels = rng.standard_normal((5, 4)), np.array([0, 3, 1, 1, 2])
+    p = np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(float(losses.cross_entropy(tg.Tensor(a), labels)), -np.log(p[np.arange(5), labels]).mean())
+    tg.check_gradients(lambda a: losses.cross_entropy(a, labels), a, order=order)

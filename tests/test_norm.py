@@ -1,0 +1,72 @@
+"""Batch normalisation, fused, against the same thing composed from elementary operations."""
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+import tinygan as tg
+from tinygan import ops
+from tinygan.norm import batch_norm
+
+EPS = 1e-3
+
+
+def composed(x, gamma, beta):
+    axes = tuple(range(x.ndim - 1))
+    centred = x - x.mean(axis=axes, keepdims=True)
+    return gamma * centred / ops.sqrt((centred * centred).mean(axis=axes, keepdims=True) + EPS) + beta
+
+
+def fused(x, gamma, beta):
+    return batch_norm(x, gamma, beta, EPS)[0]
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@given(shape=st.sampled_from([(2, 1), (5, 3), (2, 3, 2, 4), (3, 2, 2, 1)]), seed=st.integers(0, 99))
+def test_derivatives_and_value(order, shape, seed):
+    rng = np.random.default_rng(seed)
+    arrays = rng.standard_normal(shape), rng.standard_normal(shape[-1]), rng.standard_normal(shape[-1])
+    np.testing.assert_allclose(fused(*map(tg.Tensor, arrays)).data, composed(*map(tg.Tensor, arrays)).data, atol=1e-12)
+    tg.check_gradients(fused, *arrays, order=order, seed=seed)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (40_000, 3), (70, 9, 9, 16)])
+def test_fused_and_recorded_and_composed_gradients_agree(shape, rng):
+    tensors = [tg.Tensor(rng.standard_normal(s), True) for s in (shape, shape[-1:], shape[-1:])]
+    u = rng.standard_normal(shape)
+    kernel = tg.grad(fused(*tensors), tensors, u)
+    recorded = tg.grad(fused(*tensors), tensors, u, create_graph=True)
+    oracle = tg.grad(composed(*tensors), tensors, u)
+    for a, b, c in zip(kernel, recorded, oracle):
+        np.testing.assert_allclose(a.data, c.data, atol=1e-9)
+        np.testing.assert_allclose(b.data, c.data, atol=1e-9)
+
+
+def test_statistics_keep_their_digits_far_from_zero(rng):
+    x = (1e4 + rng.standard_normal((50_000, 4))).astype(np.float32)
+    _, mean, var = batch_norm(tg.Tensor(x), *map(tg.Tensor, np.ones((2, 4), np.float32)), EPS)
+    np.testing.assert_allclose(mean, x.astype(np.float64).mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(var, x.astype(np.float64).var(axis=0), rtol=1e-3)
+
+
+def test_a_sum_hides_every_mistake(rng):
+    """The gradient of Σy with respect to x is zero: this is why the checker's cotangent is random."""
+    x = tg.Tensor(rng.standard_normal((8, 3)), True)
+    g, = tg.grad(fused(x, tg.Tensor(np.ones(3)), tg.Tensor(np.zeros(3))).sum(), x)
+    np.testing.assert_allclose(g.data, 0, atol=1e-12)
+
+
+def test_the_layer_remembers_and_evaluates(rng):
+    layer = tg.BatchNorm(3, momentum=0.8, eps=EPS).astype(np.float64)
+    x = rng.standard_normal((9, 3))
+    layer(x)
+    np.testing.assert_allclose(layer.running_mean, 0.2 * x.mean(axis=0))
+    np.testing.assert_allclose(layer.running_var, 0.8 + 0.2 * x.var(axis=0))
+    layer.eval()
+    expected = (x[:1] - layer.running_mean) / np.sqrt(layer.running_var + EPS)
+    np.testing.assert_allclose(layer(x[:1]).data, expected)
+    tg.check_gradients(layer, x, order=2)
+
+
+def test_one_row_has_no_variance():
+    with pytest.raises(tg.TinyganError, match="one row"):
+        tg.BatchNorm(3)(np.ones((1, 3), np.float32))

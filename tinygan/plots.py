@@ -1,0 +1,74 @@
+"""Pictures of a run. Drawn with matplotlib's Figure alone, so no window opens and no notebook is disturbed."""
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"      # told apart by colour-blind readers too (Okabe & Ito 2008)
+ZOOM, GAP = 3, 2                                          # size of a pixel, and gap between images, in the picture
+
+
+def samples(images, path, columns=10):
+    """A grid of images (N, H, W, 1) in [−1, 1], dark ink on white paper, each pixel drawn 3×3."""
+    n, height, width = images.shape[:3]
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    sheet = np.ones((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP))
+    for k, image in enumerate(images[..., 0]):
+        top, left = GAP + k // columns * (height + GAP), GAP + k % columns * (width + GAP)
+        sheet[top:top + height, left:left + width] = (1 - image) / 2
+    imsave(path, sheet.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1), cmap="gray", vmin=0, vmax=1)
+
+
+def progress(frames, path):
+    """frames: [(step, images (8, H, W, 1))]. One row for each moment; a column follows one noise vector."""
+    figure = Figure(figsize=(7, 0.85 * len(frames) + 0.6), layout="constrained")
+    axes = figure.subplots(len(frames), len(frames[0][1]), squeeze=False)
+    for row, (step, images) in zip(axes, frames):
+        for axis, image in zip(row, images):
+            axis.imshow(image[..., 0], cmap="gray_r", vmin=-1, vmax=1)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        row[0].set_ylabel(f"step {step:,}", rotation=0, ha="right", va="center", labelpad=8)
+    figure.suptitle("What G makes of the same noise as it learns", fontsize=11)
+    figure.savefig(path, dpi=120)
+
+
+def losses(history, path):
+    """history: {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number for each step."""
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    _curves(upper, history, (("d_loss", "loss of D", BLUE), ("g_loss", "loss of G", ORANGE)))
+    upper.axhline(np.log(4), color=GREY, linestyle="--", linewidth=1)
+    upper.annotate("log 4: D's loss when it can only guess", (0.99, np.log(4)), xycoords=("axes fraction", "data"),
+                   xytext=(0, 3), textcoords="offset points", ha="right", color=GREY)
+    upper.set(ylabel="loss", title="Two losses in a game: neither has to fall for the pictures to get better")
+    _curves(lower, history, (("d_real", "D(x), real", BLUE), ("d_fake", "D(G(z)), fake", ORANGE)))
+    lower.axhline(0.5, color=GREY, linestyle="--", linewidth=1)
+    lower.set(xlabel="step", ylabel="D's mean belief that it is real")
+    for axis in (upper, lower):
+        axis.legend(loc="upper left", frameon=False, ncols=2)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+def _curves(axis, history, lines):
+    """Each metric as a pale line, and its running mean over 1/50 of the run on top."""
+    for name, label, colour in lines:
+        values = np.array(history[name])
+        steps, width = np.arange(1, len(values) + 1), max(1, len(values) // 50)
+        axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
+        smooth = np.convolve(values, np.ones(width) / width, mode="valid")
+        axis.plot(steps[width - 1:], smooth, color=colour, label=label, marker="o" if len(values) == 1 else None)
+    axis.margins(y=0.15)
+
+
+def scatter(points, path, real=None):
+    """Generated points (N, 2), on top of real ones where they are given."""
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axis = figure.subplots()
+    if real is not None:
+        axis.scatter(*real.T, s=30, color=GREY, alpha=0.15, linewidths=0, label="real")
+    axis.scatter(*points.T, s=5, color=ORANGE, alpha=0.6, linewidths=0, label="generated")
+    axis.set_aspect("equal")
+    axis.legend(loc="upper right")
+    figure.savefig(path, dpi=120)
