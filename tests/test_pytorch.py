@@ -73,11 +73,10 @@ SOFTPLUS = {"non_saturating": lambda a: F.softplus(-a).mean(), "saturating": lam
 def test_twenty_alternating_steps(model, loss):
     G, D, latent = MODELS[model]()
     G, D = G.astype(np.float64), D.astype(np.float64)
-    gan = tg.GAN(G, D, latent=latent, loss=loss, g_optimizer=tg.Adam(G.parameters(), lr=1e-3, betas=(0.5, 0.999)),
-                 d_optimizer=tg.Adam(D.parameters(), lr=2e-3, betas=(0.5, 0.999)), seed=4)
+    gan = tg.GAN(G, D, latent=latent, loss=loss, seed=4)
     g_twin, d_twin, rng = Twin(G), Twin(D), copy.deepcopy(gan.rng)
-    g_adam = torch.optim.Adam(g_twin.parameters, lr=1e-3, betas=(0.5, 0.999))
-    d_adam = torch.optim.Adam(d_twin.parameters, lr=2e-3, betas=(0.5, 0.999))
+    g_adam = torch.optim.Adam(g_twin.parameters, lr=2e-4, betas=(0.5, 0.999))
+    d_adam = torch.optim.Adam(d_twin.parameters, lr=2e-4, betas=(0.5, 0.999))
     images = tg.data.digits()[0].astype(np.float64)
     for step in range(20):
         batch = images[8 * step:8 * step + 8]
@@ -96,7 +95,10 @@ def test_twenty_alternating_steps(model, loss):
         assert abs(float(metrics["d_loss"]) - d_loss.item()) < 1e-10 and abs(float(metrics["g_loss"]) - g_loss.item()) < 1e-10
     for mine, twin in ((G, g_twin), (D, d_twin)):
         for (name, p), q in zip(mine.named_parameters(), twin.parameters):
-            np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=0, atol=1e-10, err_msg=name)
+            # A bias before batch norm has gradient 0; Adam divides its rounding error by the rounding error's own size.
+            after = mine.layers[int(name.split(".")[1]) + 1:]
+            idle = name.endswith("bias") and bool(after) and isinstance(after[0], tg.BatchNorm)
+            np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=0, atol=1e-8 if idle else 1e-10, err_msg=name)
 
 
 def test_gradient_penalty_by_double_backpropagation(rng):
