@@ -39,19 +39,26 @@ class Score:
 
 
 def score(images):
-    """The Score of images (N, 28, 28, 1) in [−1, 1], N ≥ 2.  TinyganError for another shape."""
+    """The Score of images (N, 28, 28, 1) in [−1, 1], N ≥ 2.  TinyganError for another shape or range, and for NaN."""
     if np.ndim(images) != 4 or np.shape(images)[1:] != (28, 28, 1) or len(images) < 2:
         raise TinyganError(f"images of shape {np.shape(images)} came: expected (N, 28, 28, 1) with N of at least 2")
+    low, high = np.min(images), np.max(images)
+    if not (low >= -1 and high <= 1):                   # so written, it is true of NaN too
+        raise TinyganError(f"the images lie in [{low:g}, {high:g}]: expected [-1, 1], paper to ink; rescale them")
     features, p = _look(images)
     shares = np.bincount(p.argmax(axis=1), minlength=10) / len(p)
     present = shares[shares > 0]
     return Score(len(p), frechet_distance(features, _look(data.held_out_digits()[0])[0]), float(p.max(axis=1).mean()),
-                 float((p.max(axis=1) > 0.95).mean()), float(-(present * np.log(present)).sum()), tuple(shares.tolist()))
+                 float((p.max(axis=1) > 0.95).mean()), float((present * np.log(1 / present)).sum()), tuple(shares.tolist()))
 
 
 def real_score(n):
-    """The Score of the first n training digits: what a perfect generator would get."""
-    return score(data.digits()[0][:n])
+    """The Score of the first n training digits: the mark to compare n samples with. Not 0: they are other digits than the
+    held-out ones, and as the classifier has seen them, unseen digits score a little worse.  TinyganError if n > 5,000."""
+    images, _ = data.digits()
+    if n > len(images):
+        raise TinyganError(f"the score of {n} real digits was asked for, and there are {len(images)}: score fewer samples")
+    return score(images[:n])
 
 
 def frechet_distance(a, b):
@@ -59,11 +66,12 @@ def frechet_distance(a, b):
 
     tr (C_a C_b)^½ is computed as tr (R C_b R)^½ with R = C_a^½: a symmetric matrix with the same eigenvalues."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root @ cov_b @ root).clip(0)).sum()
-    return float(((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+    distance = ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
+    return max(0.0, float(distance))                    # of equal sets, rounding may leave −1e−7
 
 
 def classifier():

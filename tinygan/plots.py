@@ -38,28 +38,27 @@ def losses(history, path):
     figure = Figure(figsize=(8, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     _curves(upper, history, (("d_loss", "loss of D", BLUE), ("g_loss", "loss of G", ORANGE)))
-    upper.axhline(np.log(4), color=GREY, linestyle="--", linewidth=1)
-    upper.annotate("log 4: D's loss when it can only guess", (0.99, np.log(4)), xycoords=("axes fraction", "data"),
-                   xytext=(0, 3), textcoords="offset points", ha="right", color=GREY)
-    upper.set(ylabel="loss", title="Two losses in a game: neither has to fall for the pictures to get better")
+    upper.axhline(np.log(4), color=GREY, linestyle="--", linewidth=1.5, label="log 4: D's loss when it can only guess")
+    upper.set(ylabel="loss")
+    figure.suptitle("Two losses in a game: neither has to fall for the pictures to get better")
     _curves(lower, history, (("d_real", "D(x), real", BLUE), ("d_fake", "D(G(z)), fake", ORANGE)))
-    lower.axhline(0.5, color=GREY, linestyle="--", linewidth=1)
-    lower.set(xlabel="step", ylabel="D's mean belief that it is real")
+    lower.axhline(0.5, color=GREY, linestyle="--", linewidth=1.5, label="½: D can only guess")
+    lower.set(xlabel="step", ylabel="D's mean belief: real", xlim=(0, len(history["d_loss"]) + 1))
     for axis in (upper, lower):
-        axis.legend(loc="upper left", frameon=False, ncols=2)
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=3)      # above the curves, not on them
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 
 
 def _curves(axis, history, lines):
-    """Each metric as a pale line, and its running mean over 1/50 of the run on top."""
+    """Each metric as a pale line, and on top its mean over the 1/50 of the run around each step."""
     for name, label, colour in lines:
         values = np.array(history[name])
         steps, width = np.arange(1, len(values) + 1), max(1, len(values) // 50)
         axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
-        smooth = np.convolve(values, np.ones(width) / width, mode="valid")
-        axis.plot(steps[width - 1:], smooth, color=colour, label=label, marker="o" if len(values) == 1 else None)
-    axis.margins(y=0.15)
+        window = np.ones(width)             # at both ends of the run only part of it is filled
+        smooth = np.convolve(values, window, mode="same") / np.convolve(np.ones(len(values)), window, mode="same")
+        axis.plot(steps, smooth, color=colour, label=label, marker="o" if len(values) == 1 else None)
 
 
 def scatter(points, path, real=None):

@@ -1,0 +1,90 @@
+"""The pictures: the right size, the right pixels, and never a window."""
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from tinygan import plots
+
+ZOOM, GAP = plots.ZOOM, plots.GAP
+METRICS = ("d_loss", "g_loss", "d_real", "d_fake")
+
+
+def grey(path):
+    """The picture as (H, W) in [0, 1], 0 black."""
+    return imread(path)[..., :3].mean(axis=-1)
+
+
+@pytest.mark.parametrize("n, columns, height, width, rows", [
+    (100, 10, 28, 28, 10), (7, 3, 5, 9, 3), (1, 10, 28, 28, 1), (12, 5, 1, 1, 3)])
+def test_samples_stand_in_a_grid_of_whole_pixels(n, columns, height, width, rows, tmp_path, rng):
+    images = rng.uniform(-1, 1, (n, height, width, 1))
+    plots.samples(images, tmp_path / "s.png", columns)
+    picture, columns = grey(tmp_path / "s.png"), min(n, columns)
+    assert picture.shape == (ZOOM * (rows * (height + GAP) + GAP), ZOOM * (columns * (width + GAP) + GAP))
+    sheet = picture[::ZOOM, ::ZOOM]
+    assert np.array_equal(sheet.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1), picture)     # nothing is interpolated
+    for k, image in enumerate(images[..., 0]):                                            # row by row, in order
+        top, left = GAP + k // columns * (height + GAP), GAP + k % columns * (width + GAP)
+        assert np.abs(sheet[top:top + height, left:left + width] - (1 - image) / 2).max() < 0.01
+    assert (sheet[:GAP] == 1).all() and (sheet[-GAP:] == 1).all()
+
+
+def test_ink_is_dark_on_white_paper(tmp_path):
+    plots.samples(np.stack([np.ones((4, 4, 1)), -np.ones((4, 4, 1))]), tmp_path / "s.png")
+    sheet = grey(tmp_path / "s.png")[::ZOOM, ::ZOOM]
+    assert (sheet[GAP:GAP + 4, GAP:GAP + 4] == 0).all() and (sheet[GAP:GAP + 4, 2 * GAP + 4:] == 1).all()
+
+
+@pytest.mark.parametrize("moments", [1, 6])
+def test_progress_has_a_row_for_each_moment_and_a_column_for_each_noise(moments, tmp_path):
+    images = np.ones((8, 12, 16, 1)) * np.where(np.arange(8) % 2, 1, 0.0)[:, None, None, None]   # grey, black, …
+    plots.progress([(10 ** i, images) for i in range(moments)], tmp_path / "p.png")
+    picture = imread(tmp_path / "p.png")
+    assert picture.shape[:2] == (round(120 * (0.85 * moments + 0.6)), 840)
+    black = grey(tmp_path / "p.png") < 0.02
+    in_rows, in_columns = black.sum(axis=1) > 200, black.sum(axis=0) > 20 * moments     # letters are thinner
+    assert np.count_nonzero(np.diff(in_rows.astype(int)) == 1) == moments
+    assert np.count_nonzero(np.diff(in_columns.astype(int)) == 1) == 4
+
+
+@pytest.mark.parametrize("steps", [1, 2, 49, 50, 10_000])
+def test_losses_of_a_short_and_of_a_long_run(steps, tmp_path, rng):
+    history = {name: rng.uniform(low, low + 0.2, steps).tolist() for name, low in zip(METRICS, (0.1, 0.7, 0.7, 0.1))}
+    plots.losses(history, tmp_path / "l.png")
+    picture = imread(tmp_path / "l.png")
+    assert picture.shape[:2] == (720, 960)
+    for colour in (plots.BLUE, plots.ORANGE):                     # both curves are there, in both panels
+        rgb = np.array([int(colour[i:i + 2], 16) for i in (1, 3, 5)]) / 255
+        drawn = (np.abs(picture[..., :3] - rgb) < 0.02).all(axis=-1)
+        assert drawn[:360].sum() > 50 and drawn[360:].sum() > 50
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", [slice(3, 4), slice(5, None), slice(None)])
+def test_losses_of_a_run_that_went_wrong(bad, where, tmp_path):
+    values = np.linspace(0.1, 0.9, 200)
+    values[where] = bad
+    plots.losses({name: values.tolist() for name in METRICS}, tmp_path / "l.png")
+    assert imread(tmp_path / "l.png").shape[:2] == (720, 960)
+
+
+def test_scatter_shows_generated_points_with_and_without_real_ones(tmp_path, rng):
+    points, real = rng.normal(0, 1, (200, 2)), rng.normal(0, 3, (200, 2))
+    plots.scatter(points, tmp_path / "alone.png")
+    plots.scatter(points, tmp_path / "both.png", real)
+    alone, both = imread(tmp_path / "alone.png"), imread(tmp_path / "both.png")
+    assert alone.shape[:2] == both.shape[:2] == (720, 720) and not np.array_equal(alone, both)
+
+
+def test_drawing_loads_no_pyplot_and_scoring_no_matplotlib(tmp_path):
+    program = ("import sys, numpy as np; from tinygan import metrics; assert 'matplotlib' not in sys.modules; "
+               "from tinygan import plots; plots.samples(np.zeros((2, 4, 4, 1)), 's.png'); "
+               "plots.scatter(np.zeros((2, 2)), 'p.png'); assert 'matplotlib.pyplot' not in sys.modules")
+    path = str(Path(plots.__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {program}"], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
