@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from threadpoolctl import threadpool_limits
 
 import tinygan as tg
-from tinygan import conv, ops
+from tinygan import conv
 
 PADS = st.one_of(st.just("same"), st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2))
 
@@ -112,5 +112,114 @@ def test_the_bits_do_not_depend_on_the_threads(rng):
 def test_what_does_not_fit_is_refused():
     with pytest.raises(tg.TinyganError, match="does not fit"):
         conv.geometry((2, 2), 3, 1, ((0, 0), (0, 0)))
+    with pytest.raises(tg.TinyganError, match="does not fit"):
+        conv.geometry((5, 2), 3, 1, ((0, 0), (0, 0)))           # just one of the two sides, and by just one pixel
+    assert conv.geometry((3, 3), 3, 1, ((0, 0), (0, 0))).steps == (1, 1)
     with pytest.raises(tg.TinyganError, match="crop less"):
         conv.geometry_of_transpose((1, 1), 2, 1, ((1, 1), (1, 1)))
+
+
+def six_loops_transpose(g, w, geo):
+    """x[n, S·i + a − top, S·j + b − left, c] += w[a, b, c, d]·g[n, i, j, d], cropped: again independent of conv.py."""
+    (top, _), (left, _) = geo.pads
+    x = np.zeros((len(g), *geo.size, w.shape[2]))
+    for n, i, j, a, b in np.ndindex(len(g), *geo.steps, geo.kernel, geo.kernel):
+        row, column = geo.stride * i + a - top, geo.stride * j + b - left
+        if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+            for c in range(x.shape[3]):
+                x[n, row, column, c] += w[a, b, c] @ g[n, i, j]
+    return x
+
+
+def six_loops_weight_gradient(x, g, geo):
+    """w[a, b, c, d] += x̄[n, S·i + a, S·j + b, c]·g[n, i, j, d]"""
+    (top, _), (left, _) = geo.pads
+    w = np.zeros((geo.kernel, geo.kernel, x.shape[3], g.shape[3]))
+    for n, i, j, a, b in np.ndindex(len(g), *geo.steps, geo.kernel, geo.kernel):
+        row, column = geo.stride * i + a - top, geo.stride * j + b - left
+        if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+            for c in range(x.shape[3]):
+                w[a, b, c] += x[n, row, column, c] * g[n, i, j]
+    return w
+
+
+@given(cases())
+def test_plain_kernels_equal_the_loops(case):
+    x, w, g, geo = case
+    np.testing.assert_allclose(conv.plain_transpose(g, w, geo), six_loops_transpose(g, w, geo), atol=1e-12)
+    np.testing.assert_allclose(conv.plain_weight_gradient(x, g, geo), six_loops_weight_gradient(x, g, geo), atol=1e-12)
+
+
+@pytest.mark.parametrize("channels, stride", [(1, 1), (1, 2), (3, 1), (3, 2)])      # (1, 1) paints all K·K at once
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 8, 11])
+def test_any_batch_in_small_chunks(channels, stride, n, rng, monkeypatch):
+    """Groups of unequal size, chunks of two images and a last one, against the plain kernels."""
+    monkeypatch.setattr(conv, "CHUNK", 2)
+    geo = conv.geometry((5, 6), 3, stride, "same")
+    x, w = rng.standard_normal((n, 5, 6, channels)), rng.standard_normal((3, 3, channels, 2))
+    g = rng.standard_normal((n, *geo.steps, 2))
+    y, weight_gradient = conv._convolve_and_weight_gradient(x, w, g, geo, True, True)
+    np.testing.assert_allclose(y, conv.plain_convolve(x, w, geo), atol=1e-12)
+    np.testing.assert_allclose(weight_gradient, conv.plain_weight_gradient(x, g, geo), atol=1e-12)
+    np.testing.assert_allclose(conv._transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
+
+
+def test_images_too_large_for_the_cache_go_one_by_one(rng, monkeypatch):
+    monkeypatch.setattr(conv, "CACHE", 1)
+    geo = conv.geometry((4, 4), 3, 1, "same")
+    x, w, g = rng.standard_normal((3, 4, 4, 2)), rng.standard_normal((3, 3, 2, 2)), rng.standard_normal((3, 4, 4, 2))
+    np.testing.assert_allclose(conv._convolve(x, w, geo), conv.plain_convolve(x, w, geo), atol=1e-12)
+    np.testing.assert_allclose(conv._transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel, stride", [(5, 2), (4, 2), (7, 1)])                # the layers of the models
+def test_float32_is_close_to_float64(kernel, stride, rng):
+    geo = conv.geometry((14, 14), kernel, stride, "same")
+    x, w = rng.standard_normal((20, 14, 14, 3)), rng.standard_normal((kernel, kernel, 3, 8))
+    g = rng.standard_normal((20, *geo.steps, 8))
+    for f, one, two in ((conv.convolve, x, w), (conv.transpose, g, w), (conv.weight_gradient, x, g)):
+        exact = f(tg.Tensor(one), tg.Tensor(two), geo).data
+        tensors = [tg.Tensor(array.astype(np.float32), True) for array in (one, two)]
+        y = f(*tensors, geo)
+        gradients = [*tg.grad(y, tensors, exact), *tg.grad(y, tensors, exact, create_graph=True)]
+        assert y.dtype == np.float32 and all(t.dtype == np.float32 for t in gradients)
+        assert abs(y.data - exact).max() < 1e-5 * abs(exact).max()
+
+
+@given(cases())
+def test_inputs_are_not_changed_and_need_not_be_contiguous(case):
+    x, w, g, geo = case
+    before = [array.copy() for array in (x, w, g)]
+    upside_down = [tg.Tensor(array[::-1].copy()[::-1], True) for array in (x, w, g)]      # the same values, in other strides
+    x_, w_, g_ = upside_down
+    for f, one, two in ((conv.convolve, x_, w_), (conv.transpose, g_, w_), (conv.weight_gradient, x_, g_)):
+        y = f(one, two, geo)
+        tg.grad(y, [one, two], y.data)
+    np.testing.assert_allclose(conv.convolve(x_, w_, geo).data, conv._convolve(x, w, geo), atol=1e-12)
+    np.testing.assert_allclose(conv.transpose(g_, w_, geo).data, conv._transpose(g, w, geo), atol=1e-12)
+    for array, then in zip(upside_down, before):
+        np.testing.assert_array_equal(array.data, then)
+
+
+@given(cases())
+def test_half_of_the_joint_kernel(case):
+    """Only one of the two gradients asked for: the same as if both were."""
+    x, w, g, geo = case
+    g, w = tg.Tensor(g, True), tg.Tensor(w, True)
+    y = conv.transpose(g, w, geo)
+    both = tg.grad(y, [g, w], x)
+    np.testing.assert_allclose(tg.grad(y, g, x)[0].data, both[0].data, atol=1e-12)
+    np.testing.assert_allclose(tg.grad(y, w, x)[0].data, both[1].data, atol=1e-12)
+
+
+@pytest.mark.parametrize("length, kernel, stride, out, pads", [
+    (28, 5, 2, 14, (1, 2)), (28, 4, 2, 14, (1, 1)), (28, 7, 1, 28, (3, 3)), (5, 2, 1, 5, (0, 1)), (7, 3, 2, 4, (1, 1)), (6, 1, 3, 2, (0, 0))])
+def test_same_padding_by_hand(length, kernel, stride, out, pads):
+    geo = conv.geometry((length, length), kernel, stride, "same")
+    assert geo.steps == (out, out) and geo.pads == (pads, pads)
+
+
+def test_sizes_of_two_sides_are_told_apart():
+    geo = conv.geometry((6, 9), 3, 2, ((1, 0), (0, 2)))
+    assert geo.steps == (3, 5)                              # ⌊(6 + 1 − 3)/2⌋ + 1 and ⌊(9 + 2 − 3)/2⌋ + 1
+    assert conv.geometry_of_transpose((3, 5), 3, 2, ((1, 0), (0, 2))).size == (6, 9)      # 2·2 + 3 − 1 and 2·4 + 3 − 2

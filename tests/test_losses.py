@@ -103,3 +103,88 @@ def test_cross_entropy(order, rng):
     p = np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(float(losses.cross_entropy(tg.Tensor(a), labels)), -np.log(p[np.arange(5), labels]).mean())
     tg.check_gradients(lambda a: losses.cross_entropy(a, labels), a, order=order)
+
+
+def test_unequal_batches_each_have_their_own_n(rng):
+    a, b = tg.Tensor(rng.standard_normal((5, 1)), True), tg.Tensor(rng.standard_normal((3, 1)), True)
+    for loss in PAIRS:
+        tg.check_gradients(loss, a, b)
+    g_real, g_fake = tg.grad(losses.discriminator_loss(a, b), [a, b])
+    np.testing.assert_allclose(g_real.data, -sigma(-a.data) / 5)
+    np.testing.assert_allclose(g_fake.data, sigma(b.data) / 3)
+
+
+def test_signs_of_the_other_losses():
+    """Gradient descent lifts what has a negative gradient: D its real scores, G its fake ones."""
+    a, b = tg.Tensor([[0.5], [3.0]], True), tg.Tensor([[-0.5], [-3.0]], True)
+    for loss, real, fake in ((losses.wasserstein_critic_loss, [-0.5, -0.5], [0.5, 0.5]),
+                             (losses.hinge_discriminator_loss, [-0.5, 0], [0.5, 0]),      # beyond the margin: nothing
+                             (losses.least_squares_discriminator_loss, [-0.25, 1], [-0.25, -1.5])):
+        g_real, g_fake = tg.grad(loss(a, b), [a, b])
+        np.testing.assert_allclose(g_real.data.ravel(), real)
+        np.testing.assert_allclose(g_fake.data.ravel(), fake)
+    np.testing.assert_allclose(tg.grad(losses.wasserstein_generator_loss(b), b)[0].data, -0.5)
+    np.testing.assert_allclose(tg.grad(losses.least_squares_generator_loss(b), b)[0].data.ravel(), [-0.75, -2])
+
+
+def test_each_name_stands_for_its_two_losses():
+    assert losses.LOSSES == {
+        "non_saturating": (losses.discriminator_loss, losses.generator_loss),
+        "saturating": (losses.discriminator_loss, losses.saturating_generator_loss),
+        "least_squares": (losses.least_squares_discriminator_loss, losses.least_squares_generator_loss),
+        "hinge": (losses.hinge_discriminator_loss, losses.wasserstein_generator_loss),
+        "wasserstein": (losses.wasserstein_critic_loss, losses.wasserstein_generator_loss)}
+
+
+def test_the_two_generator_losses_part_where_the_discriminator_wins():
+    a = tg.Tensor([[-20.0]], True)
+    pull, = tg.grad(losses.generator_loss(a), a)
+    none, = tg.grad(losses.saturating_generator_loss(a), a)
+    np.testing.assert_allclose([pull.data[0, 0], none.data[0, 0]], [-1, -np.exp(-20.0)], rtol=1e-8)
+    assert float(losses.saturating_generator_loss(a)) == float(losses.generator_loss(a, saturating=True))
+
+
+@pytest.mark.parametrize("size", [50, 1e3, 1e4])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", PAIRS + SINGLE, ids=lambda f: f.__name__)
+def test_every_loss_is_finite_and_keeps_its_dtype(loss, dtype, size):
+    a, b = tg.Tensor(np.array([[-size], [size]], dtype), True), tg.Tensor(np.array([[size], [-size]], dtype), True)
+    with np.errstate(all="raise"):
+        value = loss(a, b) if loss in PAIRS else loss(a)
+        gradients = tg.grad(value, [a, b] if loss in PAIRS else [a])
+    assert np.isfinite(value.data) and value.dtype == dtype
+    assert all(np.isfinite(g.data).all() and g.dtype == dtype for g in gradients)
+
+
+def test_gradient_penalty_mixes_u_of_the_real_and_the_rest_of_the_fake():
+    """D(x) = x²/2 has slope x, so the penalty is E (|x̂| − 1)²."""
+    real, fake, rng = np.full((4, 1), 2.0), np.full((4, 1), 3.0), np.random.default_rng(7)
+    u = np.random.default_rng(7).random((4, 1))
+    value = losses.gradient_penalty(lambda x: x * x * 0.5, real, fake, rng)
+    np.testing.assert_allclose(float(value), ((2 * u + 3 * (1 - u) - 1) ** 2).mean())
+    assert float(losses.gradient_penalty(lambda x: x * x * 0.5, tg.Tensor(real), tg.Tensor(real), rng)) == 1
+
+
+def test_gradient_penalty_stays_in_float32(rng):
+    D = tg.Sequential(tg.Conv2D(1, 2, 3), tg.LeakyReLU(0.2), tg.Flatten(), tg.Dense(32, 1))
+    penalty = losses.gradient_penalty(D, *rng.standard_normal((2, 3, 4, 4, 1)).astype(np.float32), rng)
+    penalty.backward()
+    assert {penalty.dtype} | {p.grad.dtype for p in D.parameters() if p.grad is not None} == {np.dtype(np.float32)}
+
+
+def test_gradient_penalty_allows_batch_norm_in_evaluation_mode(rng):
+    D = tg.Sequential(tg.Dense(4, 3), tg.BatchNorm(3), tg.Tanh(), tg.Dense(3, 1)).astype(np.float64).eval()
+    real, fake = rng.standard_normal((2, 5, 4))
+    tg.check_gradients(lambda scale: scale * losses.gradient_penalty(D, real, fake, np.random.default_rng(5)), np.ones(1))
+
+
+def test_softmax_and_cross_entropy_at_extremes(rng):
+    a = tg.Tensor([[1e4, 0.0, -1e4], [-1e4, -1e4, -1e4]], True)
+    with np.errstate(all="raise", under="ignore"):
+        np.testing.assert_allclose(losses.softmax(a).data, [[1, 0, 0], [1 / 3] * 3])
+        loss = losses.cross_entropy(a, [0, 1])
+        g, = tg.grad(loss, a)
+    np.testing.assert_allclose(float(loss), np.log(3) / 2)
+    np.testing.assert_allclose(g.data, [[0, 0, 0], [1 / 6, -1 / 3, 1 / 6]], atol=1e-12)
+    tg.check_gradients(losses.softmax, rng.standard_normal((4, 3)), order=2)
+    assert losses.cross_entropy(tg.Tensor(a.data.astype(np.float32)), [0, 1]).dtype == np.float32

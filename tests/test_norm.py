@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from threadpoolctl import threadpool_limits
 
 import tinygan as tg
 from tinygan import ops
@@ -70,3 +71,61 @@ def test_the_layer_remembers_and_evaluates(rng):
 def test_one_row_has_no_variance():
     with pytest.raises(tg.TinyganError, match="one row"):
         tg.BatchNorm(3)(np.ones((1, 3), np.float32))
+
+
+def test_the_bits_do_not_depend_on_the_threads(rng):
+    tensors = [tg.Tensor(rng.standard_normal(s).astype(np.float32), True) for s in ((300, 7, 7, 128), (128,), (128,))]
+    u = rng.standard_normal((300, 7, 7, 128)).astype(np.float32)
+    results = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads):
+            y, mean, var = batch_norm(*tensors, EPS)
+            results.append([y.data, mean, var, *(g.data for g in tg.grad(y, tensors, u))])
+    for other in results[1:]:
+        for one, two in zip(results[0], other):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_nothing_is_changed_and_float32_stays(rng):
+    tensors = [tg.Tensor(rng.standard_normal(s).astype(np.float32), True) for s in ((6, 2, 3), (3,), (3,))]
+    u = rng.standard_normal((6, 2, 3)).astype(np.float32)
+    before = [t.data.copy() for t in tensors] + [u.copy()]
+    y, mean, var = batch_norm(*tensors, EPS)
+    gradients = [*tg.grad(y, tensors, u), *tg.grad(y, tensors, u, create_graph=True)]
+    assert {t.dtype for t in (y, mean, var, *gradients)} == {np.dtype(np.float32)}
+    for array, then in zip([t.data for t in tensors] + [u], before):
+        np.testing.assert_array_equal(array, then)
+
+
+@pytest.mark.parametrize("rows", [2, 32_768 // 3 - 1, 32_768 // 3 + 1, 50_000])       # one chunk, two unequal ones, several
+def test_statistics_are_those_of_numpy(rows, rng):
+    x = rng.standard_normal((rows, 3)) * [1, 10, 100] + [0, 5, -7]
+    x[rows // 2:] += 3                                      # so that the chunks have unequal means
+    _, mean, var = batch_norm(*map(tg.Tensor, (x, np.ones(3), np.zeros(3))), EPS)
+    np.testing.assert_allclose(mean, x.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(var, x.var(axis=0), rtol=1e-12)
+
+
+def test_only_some_gradients_asked_for(rng):
+    """As in the generator's step, where gamma and beta of the discriminator are not wanted."""
+    tensors = [tg.Tensor(rng.standard_normal(s), True) for s in ((6, 3), (3,), (3,))]
+    u = rng.standard_normal((6, 3))
+    y = fused(*tensors)
+    together = tg.grad(y, tensors, u)
+    for x, g in zip(tensors, together):
+        np.testing.assert_array_equal(tg.grad(y, x, u)[0].data, g.data)
+
+
+@given(scale=st.sampled_from([1e-8, 1e-3, 1.0, 1e6]), seed=st.integers(0, 99))
+def test_a_constant_feature_is_finite(scale, seed):
+    """v = 0: eps alone keeps r finite, and the gradient with respect to x is γ/√ε·(g − E g)."""
+    rng = np.random.default_rng(seed)
+    x, u = tg.Tensor(np.full((5, 2), scale), True), rng.standard_normal((5, 2))
+    y, mean, var = batch_norm(x, tg.Tensor([2.0, 3.0]), tg.Tensor([0.5, -0.5]), EPS)
+    np.testing.assert_allclose(y.data, np.tile([0.5, -0.5], (5, 1)), atol=1e-6)
+    np.testing.assert_allclose(tg.grad(y, x, u)[0].data, (u - u.mean(axis=0)) * [2, 3] / np.sqrt(EPS), atol=1e-6)
+
+
+def test_more_features_than_a_chunk_holds(rng):
+    arrays = [rng.standard_normal(s) for s in ((3, 40_000), (40_000,), (40_000,))]
+    np.testing.assert_allclose(fused(*map(tg.Tensor, arrays)).data, composed(*map(tg.Tensor, arrays)).data, atol=1e-9)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
+from threadpoolctl import threadpool_limits
 
 import tinygan as tg
 from tinygan import ops
@@ -96,3 +97,150 @@ def test_a_large_leaky_relu_spreads_over_threads(rng):
     u = rng.standard_normal(x.shape)
     np.testing.assert_array_equal(y.data, np.where(x.data > 0, x.data, 0.2 * x.data))
     np.testing.assert_allclose(tg.grad(y, x, u)[0].data, np.where(x.data > 0, u, 0.2 * u), rtol=1e-15)
+
+
+# An axis, several, all, from the end: kept or not
+AXES = st.one_of(st.none(), st.integers(-3, 2), st.sets(st.integers(0, 2)).map(tuple), st.just((-1, 0)))
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", ["sum", "mean"])
+@given(axis=AXES, keepdims=st.booleans(), shape=hnp.array_shapes(min_dims=3, max_dims=3, max_side=4))
+def test_sum_and_mean_over_any_axes(name, order, axis, keepdims, shape):
+    x = np.random.default_rng(0).standard_normal(shape)
+    f = lambda x: getattr(x * x, name)(axis=axis, keepdims=keepdims)
+    np.testing.assert_allclose(f(tg.Tensor(x)).data, getattr(x * x, name)(axis=axis, keepdims=keepdims), rtol=1e-13)
+    tg.check_gradients(f, x, order=order)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@given(axes=st.permutations(range(3)), axis=st.integers(-3, 2), n=st.integers(1, 3))
+def test_transpose_and_concatenate(order, axes, axis, n):
+    rng = np.random.default_rng(n)
+    shapes = [[2, 3, 4] for _ in range(3)]
+    shapes[0][axis] = n
+    parts = [rng.standard_normal(shape) for shape in shapes]
+    f = lambda *parts: ops.concatenate(parts, axis).transpose(*axes) ** 2
+    np.testing.assert_allclose(f(*map(tg.Tensor, parts)).data, np.concatenate(parts, axis).transpose(axes) ** 2)
+    tg.check_gradients(f, *parts, order=order)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("index", [0, -1, slice(None, None, -2), (..., 0), (1, slice(1, 3)), (None, slice(2), None, -1), np.int64(1)])
+def test_getitem(index, order, rng):
+    x = rng.standard_normal((3, 4, 2))
+    np.testing.assert_array_equal(tg.Tensor(x)[index].data, x[index])
+    tg.check_gradients(lambda x: x[index] ** 2, x, order=order)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("n", [-2, -1, -0.5, 0, 0.5, 1, 2, 3.0])
+def test_power(n, order, rng):
+    x = rng.uniform(0.5, 2, (3, 2))
+    np.testing.assert_allclose((tg.Tensor(x) ** n).data, x ** n)
+    tg.check_gradients(lambda x: x ** n, x, order=order)
+
+
+def test_the_derivative_of_a_power_at_zero():
+    x = tg.Tensor([0.0, -1.0], True)
+    with np.errstate(all="raise"):
+        for n, first, second in ((0, [0, 0], [0, 0]), (1, [1, 1], [0, 0]), (2, [0, -2], [2, 2])):
+            g, = tg.grad((x ** n).sum(), x, create_graph=True)
+            np.testing.assert_array_equal(g.data, first)
+            np.testing.assert_array_equal(tg.grad(g.sum(), x)[0].data, second)
+
+
+@given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3), st.integers(0, 99))
+def test_broadcasting_is_undone_as_tiling_would_be(shapes, seed):
+    """The gradient of a repeated number is the sum over its copies, told here by an index array that says whose copy is where."""
+    rng = np.random.default_rng(seed)
+    arrays = [rng.standard_normal(shape) for shape in shapes.input_shapes]
+    u = rng.standard_normal(shapes.result_shape)
+    a, b = (tg.Tensor(x, True) for x in arrays)
+    for x, g, sign in zip((a, b), tg.grad(a - b, [a, b], u), (1, -1)):
+        owner = np.broadcast_to(np.arange(x.size).reshape(x.shape), u.shape)
+        expected = np.bincount(owner.ravel(), sign * u.ravel(), minlength=x.size).reshape(x.shape)
+        assert g.shape == x.shape
+        np.testing.assert_allclose(g.data, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (3,)])
+@pytest.mark.parametrize("number", [2, 2.5, True, np.float64(2.5), np.float32(2.5), np.int64(2)])
+def test_numbers_take_the_dtype_of_the_tensor_beside_them(number, shape, dtype):
+    x = tg.Tensor(np.full(shape, 3, dtype), True)
+    for f in (lambda x, c: c + x, lambda x, c: x + c, lambda x, c: c - x, lambda x, c: x - c,
+              lambda x, c: c * x, lambda x, c: x * c, lambda x, c: c / x, lambda x, c: x / c):
+        y = f(x, number)
+        assert isinstance(y, tg.Tensor) and y.dtype == tg.grad(y.sum(), x)[0].dtype == dtype
+        np.testing.assert_allclose(y.data, f(np.full(shape, 3.0), float(number)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f", [ops.sigmoid, ops.softplus])
+def test_derivatives_at_extremes_are_silent_and_between_0_and_1(f, dtype):
+    a = tg.Tensor(np.array([-1e4, -1e3, -200, -50, -1, 0, 1, 50, 200, 1e3, 1e4], dtype), True)
+    with np.errstate(all="raise"):
+        y = f(a)
+        g, = tg.grad(y.sum(), a, create_graph=True)
+    second, = tg.grad(g.sum(), a)                            # here σ(a)·σ(a) may round to 0 on its way
+    assert all(np.isfinite(t.data).all() for t in (y, g, second))
+    assert (g.data >= 0).all() and (g.data <= 1).all() and (np.diff(y.data) >= 0).all()
+
+
+def test_sigmoid_keeps_its_digits_where_it_is_small():
+    a = np.array([-1.0, -20, -50, -80])
+    np.testing.assert_allclose(ops.sigmoid(tg.Tensor(a)).data, np.exp(a) / (1 + np.exp(a)), rtol=1e-14)
+    np.testing.assert_allclose(ops.softplus(tg.Tensor(a)).data, np.log1p(np.exp(a)), rtol=1e-14)
+
+
+def test_at_a_kink_the_derivative_is_the_one_that_is_promised():
+    x = tg.Tensor([0.0, -0.0], True)
+    np.testing.assert_array_equal(tg.grad(abs(x).sum(), x)[0].data, 0)
+    for create_graph in (False, True):
+        np.testing.assert_array_equal(tg.grad(ops.leaky_relu(x, 0.25).sum(), x, create_graph=create_graph)[0].data, 0.25)
+
+
+def test_leaky_relus_fast_derivative_equals_the_recorded_one(rng):
+    """Order 2 of the checker differentiates the recorded form, order 1 the fast one: this holds the two together."""
+    x, u = tg.Tensor(rng.standard_normal((40, 30)), True), rng.standard_normal((40, 30))
+    y = ops.leaky_relu(x, 0.3)
+    np.testing.assert_array_equal(tg.grad(y, x, u)[0].data, tg.grad(y, x, u, create_graph=True)[0].data)
+
+
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+def test_inputs_and_cotangents_are_not_changed(name, rng):
+    x = tg.Tensor(rng.uniform(0.5, 2, (3, 2)), True)
+    y = UNARY[name][0](x) if name in UNARY else getattr(ops, name)(x, tg.Tensor(x.data))
+    u, before, value = rng.standard_normal(y.shape), x.data.copy(), y.data.copy()
+    kept = u.copy()
+    for create_graph in (False, True):
+        tg.grad(y, x, u, create_graph=create_graph)
+    for now, then in ((x.data, before), (u, kept), (y.data, value)):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("shape", [(1200, 40, 30), (30, 40, 1200)])
+def test_the_bits_of_a_matrix_product_do_not_depend_on_the_threads(shape, rng):
+    n, k, m = shape
+    a, b = rng.standard_normal((n, k)).astype(np.float32), rng.standard_normal((k, m)).astype(np.float32)
+    products = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads):
+            products.append((tg.Tensor(a) @ tg.Tensor(b)).data)
+    for product in products[1:]:
+        np.testing.assert_array_equal(product, products[0])
+
+
+A, B32, V = tg.Tensor(np.ones((2, 3))), tg.Tensor(np.ones((2, 3), np.float32)), tg.Tensor(np.ones(3))
+
+
+@pytest.mark.parametrize("wrong, word", [
+    (lambda: A * B32, "float64 of shape .2, 3. came with float32"), (lambda: A @ B32.T, "came with float32"),
+    (lambda: A + np.ones((2, 3), np.float32), "astype"), (lambda: A - tg.Tensor(np.ones(2)), "do not broadcast"),
+    (lambda: A @ A, "matrix product"), (lambda: A @ V, "matrix product"), (lambda: A ** V, "exponent"),
+    (lambda: A.reshape(7), "cannot reshape"), (lambda: A.reshape((2, 2)), "cannot reshape"), (lambda: A[[0, 1]], "indexed"),
+])
+def test_bad_operands_get_a_sentence(wrong, word):
+    with pytest.raises(tg.TinyganError, match=word):
+        wrong()

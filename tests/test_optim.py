@@ -47,3 +47,95 @@ def test_state_round_trip_and_refusal(rng):
         two.load_state_dict({"t": np.array(1)})
     with pytest.raises(tg.TinyganError, match="no parameters"):
         tg.Adam([])
+
+
+def test_sgd(rng):
+    x, unused = tg.Tensor(rng.standard_normal(5), True), tg.Tensor(np.ones(2), True)
+    optimiser, theta = tg.SGD([x, unused], lr=0.01), list(x.data)
+    for _ in range(10):
+        optimiser.zero_grad()
+        (x * x * x).sum().backward()
+        optimiser.step()
+        theta = [t - 0.01 * 3 * t * t for t in theta]
+    np.testing.assert_allclose(x.data, theta, rtol=1e-12)
+    np.testing.assert_array_equal(unused.data, 1)
+
+
+def test_the_first_step_of_adam_has_length_lr():
+    """m̂/√v̂ = g/|g| after one step, however small the gradient: both corrections are needed for it."""
+    x = tg.Tensor([1.0, -2.0], True)
+    (x * x * 1e-3).sum().backward()
+    tg.Adam([x], lr=0.1, betas=(0.9, 0.999)).step()
+    np.testing.assert_allclose(x.data, [0.9, -1.9], rtol=1e-5)
+
+
+def test_adam_keeps_the_dtype_and_follows_its_network(rng):
+    layer = tg.Dense(3, 2)
+    optimiser = tg.Adam(layer.parameters())
+    for dtype in (np.float32, np.float64):
+        layer.astype(dtype)
+        layer(rng.standard_normal((4, 3)).astype(dtype)).sum().backward()
+        optimiser.step()
+        assert {array.dtype for array in (*layer.arrays(), *optimiser.m, *optimiser.v)} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize("make", [tg.SGD, tg.Adam])
+def test_a_transposed_array_is_stepped_like_any_other(make, rng):
+    start = rng.standard_normal((3, 2))
+    results = []
+    for order in "CF":
+        x = tg.Tensor(start.copy(), True)
+        optimiser = make([x], lr=0.1)
+        x.data = np.array(start, order=order)
+        for _ in range(3):
+            optimiser.zero_grad()
+            (x * x).sum().backward()
+            optimiser.step()
+        results.append(x.data)
+    np.testing.assert_array_equal(*results)
+
+
+def test_the_defaults_and_settings_make_the_same_again():
+    x = tg.Tensor(np.ones(2), True)
+    assert tg.Adam([x]).settings() == {"lr": 2e-4, "betas": (0.5, 0.999), "eps": 1e-8}
+    for one in (tg.SGD([x], lr=0.3), tg.Adam([x], lr=0.3, betas=[0.1, 0.2], eps=0.4)):
+        again = type(one)([x], **one.settings())
+        assert again.settings() == one.settings() and again.lr == 0.3
+    assert tg.SGD([x], 0.1).load_state_dict(tg.SGD([x], 0.1).state_dict()).lr == 0.1
+
+
+def stepped(dtype=np.float32):
+    x = tg.Tensor(np.ones(3, dtype), True)
+    optimiser = tg.Adam([x])
+    (x * x).sum().backward()
+    optimiser.step()
+    return x, optimiser
+
+
+def test_adams_state_is_a_copy_both_ways():
+    x, one = stepped()
+    state = one.state_dict()
+    assert sorted(state) == ["m.0", "t", "v.0"] and state["t"] == 1
+    np.testing.assert_allclose(state["m.0"], 1)             # (1 − 0.5)·2
+    np.testing.assert_allclose(state["v.0"], 0.004)         # (1 − 0.999)·2²
+    _, two = stepped(np.float64)
+    two.load_state_dict(state)
+    assert two.t == 1 and two.m[0].dtype == two.v[0].dtype == np.float64      # the dtype that the parameter has here
+    kept = {name: array.copy() for name, array in state.items()}
+    three = tg.Adam([x]).load_state_dict(state)
+    one.step(), two.step(), three.step()
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, kept[name])
+
+
+@pytest.mark.parametrize("change", [
+    lambda state: state.update({"m.0": np.ones(2)}), lambda state: state.pop("v.0"), lambda state: state.pop("t"),
+    lambda state: state.update({"m.1": np.ones(3)}), lambda state: state.update(t=np.ones(2))])
+def test_a_state_that_does_not_fit_changes_nothing(change):
+    _, one = stepped()
+    before, state = one.state_dict(), {name: array + 1 for name, array in one.state_dict().items()}
+    change(state)
+    with pytest.raises(tg.TinyganError, match="does not fit"):
+        one.load_state_dict(state)
+    for name, array in one.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])

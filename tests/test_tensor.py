@@ -8,7 +8,7 @@ import pytest
 
 import tinygan as tg
 from tinygan import ops
-from tinygan.tensor import recording
+from tinygan.tensor import record, recording, topological_order
 
 
 def leaf(*values):
@@ -112,7 +112,11 @@ def test_a_graph_is_freed_without_the_garbage_collector():
     (lambda: leaf(1.0, 2.0).backward(), "cotangent"),
     (lambda: tg.grad(leaf(1.0), leaf(1.0), cotangent=np.ones(3)), "cotangent"),
     (lambda: tg.Tensor([1.0]).backward(), "requires_grad"),
+    (lambda: leaf(1.0, 2.0).backward(np.ones((2, 1))), "cotangent"),
     (lambda: tg.Tensor(np.array(["a"])), "float32 or float64"),
+    (lambda: tg.Tensor(np.ones(2, np.float16)), "float16 came"),
+    (lambda: tg.Tensor(1j), "complex128 came"),
+    (lambda: leaf(1.0).detach().backward(), "detached"),
     (lambda: tg.Tensor(leaf(1.0)), "detach"),
     (lambda: leaf(1.0) + tg.Tensor(np.ones(1, np.float32)), "astype"),
     (lambda: leaf(1.0, 2.0) + leaf(1.0, 2.0, 3.0), "broadcast"),
@@ -124,3 +128,131 @@ def test_a_graph_is_freed_without_the_garbage_collector():
 def test_bad_input_gets_a_sentence(wrong, word):
     with pytest.raises(tg.TinyganError, match=word):
         wrong()
+
+
+def test_no_grad_inside_no_grad():
+    with tg.no_grad():
+        with tg.no_grad():
+            pass
+        assert not recording()
+    assert recording()
+
+
+@pytest.mark.parametrize("data, dtype", [
+    ([1, 2], np.float64), (3, np.float64), (True, np.float64), (np.arange(3, dtype=np.int32), np.float64),
+    (np.ones(2, np.uint8), np.float64), (np.float32(1), np.float32), (np.ones((), np.float32), np.float32)])
+def test_which_dtype_a_tensor_gets(data, dtype):
+    assert tg.Tensor(data).dtype == dtype and isinstance(tg.Tensor(data).data, np.ndarray)
+
+
+def test_a_tensor_is_an_array_to_numpy():
+    x = tg.Tensor([1.5, 2.5])
+    assert np.asarray(x).dtype == np.float64 and np.asarray(x, np.float32).dtype == np.float32 and len(x) == 2
+
+
+def test_a_constant_asks_for_nothing_and_gets_nothing():
+    x, c = leaf(2.0), tg.Tensor([3.0])
+    assert not (c * c + 1).requires_grad and not (c * c).edges
+    (x * c).backward()
+    assert x.grad.data == 3 and c.grad is None
+
+
+def test_backward_takes_a_cotangent():
+    x = leaf(1.0, 2.0, 3.0)
+    (x * x).backward([10.0, 1.0, 0.1])
+    np.testing.assert_allclose(x.grad.data, [20, 4, 0.6])
+
+
+def test_a_gradient_once_handed_out_stays_as_it_is():
+    x = leaf(3.0)
+    (x * x).backward()
+    held = x.grad
+    (x * x).backward()
+    assert held.data == 6 and x.grad.data == 12
+
+
+def test_shares_are_added_in_new_arrays():
+    """u's array is the first share of a and of b; what b receives besides must not reach a."""
+    a, b = leaf(1.0), leaf(1.0)
+    u = np.array([1.0])
+    ga, gb = tg.grad((a + b) + b * 5, [a, b], u)
+    assert ga.data == 1 and gb.data == 6 and u == 1
+
+
+def test_gradients_leave_no_edges_unless_asked_to():
+    x = leaf(3.0)
+    assert not tg.grad(x ** 2, x)[0].requires_grad
+    assert tg.grad(x ** 2, x, create_graph=True)[0].requires_grad
+    with tg.no_grad():
+        assert not (x ** 2).requires_grad
+    y = x ** 2
+    with tg.no_grad():                                       # asked for in so many words, it is recorded all the same
+        assert tg.grad(y, x, create_graph=True)[0].requires_grad
+
+
+def test_closed_forms_of_higher_derivatives():
+    x = leaf(0.3, -0.7)
+    t = np.tanh(x.data)
+    forms = {ops.tanh: [1 - t ** 2, -2 * t * (1 - t ** 2), (1 - t ** 2) * (6 * t ** 2 - 2)],
+             ops.exp: [np.exp(x.data)] * 3,
+             lambda x: 1 / x: [-1 / x.data ** 2, 2 / x.data ** 3, -6 / x.data ** 4]}
+    for f, derivatives in forms.items():
+        y = f(x)
+        for expected in derivatives:
+            y, = tg.grad(y.sum(), x, create_graph=True)
+            np.testing.assert_allclose(y.data, expected, rtol=1e-12)
+
+
+def test_one_tensor_used_five_thousand_times():
+    x = leaf(2.0)
+    total = x * 0
+    for k in range(5000):
+        total = total + x * k
+    assert tg.grad(total, x)[0].data == sum(range(5000))
+
+
+def product(log):
+    """a·b with a joint kernel, both forms noting in `log` what they were asked for."""
+    def one_by_one(name, other):
+        def vjp(g, y):
+            log.append(name)
+            return g * other
+        return vjp
+
+    def joint(g, y, wanted):
+        log.append(wanted)
+        return [g * b.data if wanted[0] else None, g * a.data if wanted[1] else None]
+
+    a, b = leaf(2.0), leaf(3.0)
+    return a, b, record(a.data * b.data, (a, one_by_one("a", b)), (b, one_by_one("b", a)), joint=joint)
+
+
+@pytest.mark.parametrize("create_graph, expected", [(False, [[True, False]]), (True, ["a"])])
+def test_only_what_is_asked_for_is_computed(create_graph, expected):
+    """The joint kernel where nothing is recorded, the composed derivative where it is, and no share that leads nowhere."""
+    log = []
+    a, b, y = product(log)
+    assert tg.grad(y * y, a, create_graph=create_graph)[0].data == 2 * 6 * 3 and log == expected
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_cotangent_takes_the_outputs_dtype(dtype):
+    x = tg.Tensor(np.ones(2, dtype), True)
+    for g, in (tg.grad(-x, x, [1.0, 2.0]), tg.grad(-x, x, np.ones(2)), tg.grad(-x.sum(), x), tg.grad(x.sum(), tg.Tensor(x.data))):
+        assert g.dtype == dtype
+
+
+def test_the_graph_of_a_whole_game_is_freed_without_the_garbage_collector(rng):
+    G = tg.Sequential(tg.Dense(2, 8), tg.BatchNorm(8), tg.Reshape(2, 2, 2), tg.Conv2DTranspose(2, 1, 3), tg.Tanh())
+    D = tg.Sequential(tg.Conv2D(1, 2, 3), tg.LeakyReLU(), tg.Sigmoid(), tg.Flatten(), tg.Dense(8, 1))
+    gc.collect()
+    gc.disable()
+    try:
+        fakes = G(rng.standard_normal((3, 2)).astype(np.float32))
+        loss = tg.losses.discriminator_loss(D(fakes), D(-fakes / 2)) + tg.losses.gradient_penalty(D, fakes, -fakes, rng)
+        inner = [weakref.ref(t) for t in topological_order(loss) if t.edges]
+        loss.backward()
+        del fakes, loss
+        assert not any(t() for t in inner)
+    finally:
+        gc.enable()
