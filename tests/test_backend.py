@@ -121,6 +121,9 @@ def test_work_inside_work_stays_on_its_thread():
     with threadpool_limits(2, user_api="blas"):
         backend.parallel(outer, range(4))
         assert blas_threads() == [2] * len(blas_threads()) and inside == [True] * 80
+        within = []
+        backend.parallel(lambda chunk: within.append(threads_at_work(2)), [0])      # though a second thread stands idle
+        assert within == [1]
         assert threads_at_work(2) == 2
 
 
@@ -154,7 +157,7 @@ def in_a_child(check):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_has_threads_and_limits_of_its_own():
     with threadpool_limits(2, user_api="blas"):
-        assert threads_at_work(2) == 2                      # so there is a pool that the child must not take for its own
+        assert threads_at_work(2) == 2                      # so there is a pool, which the child must not use
         assert in_a_child(lambda: threads_at_work(2) == 2)
         with backend.one_blas_thread():
             assert in_a_child(lambda: blas_threads() == [2] * len(blas_threads()) and threads_at_work(2) == 2)

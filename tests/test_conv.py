@@ -190,7 +190,7 @@ def test_float32_is_close_to_float64(kernel, stride, rng):
 def test_inputs_are_not_changed_and_need_not_be_contiguous(case):
     x, w, g, geo = case
     before = [array.copy() for array in (x, w, g)]
-    upside_down = [tg.Tensor(array[::-1].copy()[::-1], True) for array in (x, w, g)]      # the same values, in other strides
+    upside_down = [tg.Tensor(array[::-1].copy()[::-1], True) for array in (x, w, g)]    # equal values, other strides
     x_, w_, g_ = upside_down
     for f, one, two in ((conv.convolve, x_, w_), (conv.transpose, g_, w_), (conv.weight_gradient, x_, g_)):
         y = f(one, two, geo)
@@ -213,7 +213,8 @@ def test_half_of_the_joint_kernel(case):
 
 
 @pytest.mark.parametrize("length, kernel, stride, out, pads", [
-    (28, 5, 2, 14, (1, 2)), (28, 4, 2, 14, (1, 1)), (28, 7, 1, 28, (3, 3)), (5, 2, 1, 5, (0, 1)), (7, 3, 2, 4, (1, 1)), (6, 1, 3, 2, (0, 0))])
+    (28, 5, 2, 14, (1, 2)), (28, 4, 2, 14, (1, 1)), (28, 7, 1, 28, (3, 3)), (5, 2, 1, 5, (0, 1)),
+    (7, 3, 2, 4, (1, 1)), (6, 1, 3, 2, (0, 0))])
 def test_same_padding_by_hand(length, kernel, stride, out, pads):
     geo = conv.geometry((length, length), kernel, stride, "same")
     assert geo.steps == (out, out) and geo.pads == (pads, pads)
@@ -223,3 +224,14 @@ def test_sizes_of_two_sides_are_told_apart():
     geo = conv.geometry((6, 9), 3, 2, ((1, 0), (0, 2)))
     assert geo.steps == (3, 5)                              # ⌊(6 + 1 − 3)/2⌋ + 1 and ⌊(9 + 2 − 3)/2⌋ + 1
     assert conv.geometry_of_transpose((3, 5), 3, 2, ((1, 0), (0, 2))).size == (6, 9)      # 2·2 + 3 − 1 and 2·4 + 3 − 2
+
+
+def test_the_order_in_which_the_chunks_are_worked_leaves_no_trace(rng, monkeypatch):
+    """Whatever thread comes first: each chunk has a place of its own, and the sums are in chunk order."""
+    geo = conv.geometry((6, 6), 3, 2, "same")
+    x, w, g = rng.standard_normal((40, 6, 6, 3)), rng.standard_normal((3, 3, 3, 2)), rng.standard_normal((40, 3, 3, 2))
+    forwards = [*conv._convolve_and_weight_gradient(x, w, g, geo, True, True), conv._transpose(g, w, geo)]
+    monkeypatch.setattr(conv, "parallel", lambda work, chunks: [work(chunk) for chunk in reversed(chunks)])
+    backwards = [*conv._convolve_and_weight_gradient(x, w, g, geo, True, True), conv._transpose(g, w, geo)]
+    for one, two in zip(forwards, backwards):
+        np.testing.assert_array_equal(one, two)

@@ -120,7 +120,7 @@ def test_dense_and_convolutions_compute_what_they_say(rng):
     for layer in (tg.Dense(3, 2), tg.Conv2D(3, 2, 1), tg.Conv2DTranspose(3, 2, 1)):
         layer.astype(np.float64).bias.data[:] = [10, 20]
         weight = layer.weight.data.reshape(3, 2) if layer.weight.shape[-1] == 2 else layer.weight.data.reshape(2, 3).T
-        data = x if isinstance(layer, tg.Dense) else images          # a kernel of one pixel is a Dense layer on each pixel
+        data = x if isinstance(layer, tg.Dense) else images     # a kernel of one pixel is a Dense layer on each pixel
         np.testing.assert_allclose(layer(data).data, data @ weight + [10, 20])
 
 
@@ -133,8 +133,9 @@ def test_activations_compute_what_they_say(rng):
     np.testing.assert_array_equal(tg.Flatten()(x.reshape(1, 5, 2)).data, x.reshape(1, 10))
 
 
-@pytest.mark.parametrize("padding, down, up", [("same", (3, 4), (10, 14)), (1, (3, 4), (9, 13)), (0, (2, 3), (11, 15)),
-                                               (((0, 1), (2, 0)), (2, 4), (10, 13)), ([[0, 1], [2, 0]], (2, 4), (10, 13))])
+@pytest.mark.parametrize("padding, down, up", [
+    ("same", (3, 4), (10, 14)), (1, (3, 4), (9, 13)), (0, (2, 3), (11, 15)),
+    (((0, 1), (2, 0)), (2, 4), (10, 13)), ([[0, 1], [2, 0]], (2, 4), (10, 13))])
 def test_sizes_of_the_convolutions(padding, down, up):
     x = np.ones((2, 5, 7, 1), np.float32)
     assert tg.Conv2D(1, 3, 3, stride=2, padding=padding)(x).shape == (2, *down, 3)
@@ -143,8 +144,9 @@ def test_sizes_of_the_convolutions(padding, down, up):
 
 ONE_OF_EACH = [
     (tg.Dense(4, 3), (5, 4)), (tg.Dense(4, 3, bias=False), (5, 4)), (tg.LeakyReLU(0.35), (5, 4)), (tg.Tanh(), (5, 4)),
-    (tg.Sigmoid(), (5, 4)), (tg.Reshape(2, 2), (5, 4)), (tg.Flatten(), (5, 2, 2)), (tg.BatchNorm(4, momentum=0.7, eps=0.25), (5, 4)),
-    (tg.Conv2D(2, 3, 3, stride=2, padding=((1, 0), (2, 1)), bias=False), (2, 5, 5, 2)), (tg.Conv2D(2, 3, 3, padding=2), (2, 5, 5, 2)),
+    (tg.Sigmoid(), (5, 4)), (tg.Reshape(2, 2), (5, 4)), (tg.Flatten(), (5, 2, 2)),
+    (tg.BatchNorm(4, momentum=0.7, eps=0.25), (5, 4)), (tg.Conv2D(2, 3, 3, padding=2), (2, 5, 5, 2)),
+    (tg.Conv2D(2, 3, 3, stride=2, padding=((1, 0), (2, 1)), bias=False), (2, 5, 5, 2)),
     (tg.Conv2DTranspose(2, 3, 3, stride=2, padding=1), (2, 5, 5, 2)), (tg.Sequential(), (5, 4)),
     (tg.Sequential(tg.Dense(4, 2), tg.Sequential(tg.Tanh(), tg.Dense(2, 1))), (5, 4))]
 
@@ -192,7 +194,7 @@ def test_a_state_takes_the_dtype_of_the_network():
 
 
 @pytest.mark.parametrize("change", [
-    lambda state: state.update({"layers.0.weight": state["layers.0.weight"].T}),        # as many numbers in another shape
+    lambda state: state.update({"layers.0.weight": state["layers.0.weight"].T}),      # as many numbers, another shape
     lambda state: state.update({"layers.5.running_var": np.ones(3)}), lambda state: state.pop("layers.5.running_mean"),
     lambda state: state.update(more=np.zeros(1))])
 def test_what_does_not_fit_changes_nothing(change, rng):
@@ -264,7 +266,10 @@ def test_the_bounds_of_convolutions():
         assert 0.98 * bound < abs(weight).max() <= bound and abs(weight.mean()) < 0.05 * bound
 
 
-@given(st.recursive(st.sampled_from(["Dense(2, 1)", "Tanh()", "3", "'a'", "None", "Dense", "BatchNorm(2, eps=1)", "Flatten(1)", "x.y"]),
+WORDS = ["Dense(2, 1)", "Tanh()", "3", "'a'", "None", "Dense", "BatchNorm(2, eps=1)", "Flatten(1)", "x.y"]
+
+
+@given(st.recursive(st.sampled_from(WORDS),
                     lambda inner: st.lists(inner, max_size=3).map(lambda parts: f"Sequential({', '.join(parts)})")))
 def test_build_gives_a_network_or_a_sentence(text):
     try:

@@ -97,7 +97,7 @@ def test_nothing_is_changed_and_float32_stays(rng):
         np.testing.assert_array_equal(array, then)
 
 
-@pytest.mark.parametrize("rows", [2, 32_768 // 3 - 1, 32_768 // 3 + 1, 50_000])       # one chunk, two unequal ones, several
+@pytest.mark.parametrize("rows", [2, 32_768 // 3 - 1, 32_768 // 3 + 1, 50_000])     # one chunk, two unequal, several
 def test_statistics_are_those_of_numpy(rows, rng):
     x = rng.standard_normal((rows, 3)) * [1, 10, 100] + [0, 5, -7]
     x[rows // 2:] += 3                                      # so that the chunks have unequal means

@@ -126,7 +126,8 @@ def test_transpose_and_concatenate(order, axes, axis, n):
 
 
 @pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("index", [0, -1, slice(None, None, -2), (..., 0), (1, slice(1, 3)), (None, slice(2), None, -1), np.int64(1)])
+@pytest.mark.parametrize("index", [0, -1, slice(None, None, -2), (..., 0), (1, slice(1, 3)), (None, slice(2), None, -1),
+                                   np.int64(1)])
 def test_getitem(index, order, rng):
     x = rng.standard_normal((3, 4, 2))
     np.testing.assert_array_equal(tg.Tensor(x)[index].data, x[index])
@@ -152,7 +153,7 @@ def test_the_derivative_of_a_power_at_zero():
 
 @given(hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3), st.integers(0, 99))
 def test_broadcasting_is_undone_as_tiling_would_be(shapes, seed):
-    """The gradient of a repeated number is the sum over its copies, told here by an index array that says whose copy is where."""
+    """The gradient of a repeated number is the sum over its copies; `owner` says whose copy is where."""
     rng = np.random.default_rng(seed)
     arrays = [rng.standard_normal(shape) for shape in shapes.input_shapes]
     u = rng.standard_normal(shapes.result_shape)
@@ -198,7 +199,8 @@ def test_at_a_kink_the_derivative_is_the_one_that_is_promised():
     x = tg.Tensor([0.0, -0.0], True)
     np.testing.assert_array_equal(tg.grad(abs(x).sum(), x)[0].data, 0)
     for create_graph in (False, True):
-        np.testing.assert_array_equal(tg.grad(ops.leaky_relu(x, 0.25).sum(), x, create_graph=create_graph)[0].data, 0.25)
+        g, = tg.grad(ops.leaky_relu(x, 0.25).sum(), x, create_graph=create_graph)
+        np.testing.assert_array_equal(g.data, 0.25)
 
 
 def test_leaky_relus_fast_derivative_equals_the_recorded_one(rng):
@@ -239,7 +241,8 @@ A, B32, V = tg.Tensor(np.ones((2, 3))), tg.Tensor(np.ones((2, 3), np.float32)), 
     (lambda: A * B32, "float64 of shape .2, 3. came with float32"), (lambda: A @ B32.T, "came with float32"),
     (lambda: A + np.ones((2, 3), np.float32), "astype"), (lambda: A - tg.Tensor(np.ones(2)), "do not broadcast"),
     (lambda: A @ A, "matrix product"), (lambda: A @ V, "matrix product"), (lambda: A ** V, "exponent"),
-    (lambda: A.reshape(7), "cannot reshape"), (lambda: A.reshape((2, 2)), "cannot reshape"), (lambda: A[[0, 1]], "indexed"),
+    (lambda: A.reshape(7), "cannot reshape"), (lambda: A.reshape((2, 2)), "cannot reshape"),
+    (lambda: A[[0, 1]], "indexed"),
 ])
 def test_bad_operands_get_a_sentence(wrong, word):
     with pytest.raises(tg.TinyganError, match=word):

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
+import threadpoolctl
 from threadpoolctl import ThreadpoolController
 
 from .errors import TinyganError
@@ -41,6 +42,9 @@ def array_module(array):
     """The library that owns the array: the module `numpy` or `cupy`."""
     if isinstance(array, (np.ndarray, np.generic)):         # a full sum of NumPy's is a scalar, np.generic
         return np
+    if not is_array(array):
+        raise TinyganError(f"an array of NumPy or CuPy was expected, and {type(array).__name__} came: "
+                           "give operations and losses Tensors, as in tg.Tensor(x)")
     import cupy
     return cupy
 
@@ -103,11 +107,20 @@ _holders, _limits, _threads = 0, None, 1
 _pool, _pool_size, _inside = None, 0, threading.local()
 
 
+def _set_blas(action):
+    """Newer threadpoolctl lets one thread alone set OpenBLAS's limit, and ignores the others: be that thread."""
+    release = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda force: None)
+    release(force=True)
+    result = action()
+    release(force=True)
+    return result
+
+
 def _forget_threads():
     """Threads and held locks do not survive a fork: the child starts with none."""
     global _lock, _holders, _limits, _pool, _pool_size
     if _limits is not None:
-        _limits.restore_original_limits()
+        _set_blas(_limits.restore_original_limits)
     _lock, _holders, _limits, _pool, _pool_size = threading.RLock(), 0, None, None, 0
 
 
@@ -124,7 +137,7 @@ def one_blas_thread():
         if _holders == 0:
             blas = [library.num_threads for library in _controller.lib_controllers if library.user_api == "blas"]
             _threads = max(blas, default=os.cpu_count() or 1)
-            _limits = _controller.limit(limits=1, user_api="blas")
+            _limits = _set_blas(lambda: _controller.limit(limits=1, user_api="blas"))
         _holders += 1
     try:
         yield _threads
@@ -132,7 +145,7 @@ def one_blas_thread():
         with _lock:
             _holders -= 1
             if _holders == 0:
-                _limits.restore_original_limits()
+                _set_blas(_limits.restore_original_limits)
                 _limits = None
 
 

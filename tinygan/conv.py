@@ -45,7 +45,7 @@ class Geometry:
     @property
     def inside(self):
         """Where x lies in x̄, and which part of x does (a window may stop short of the last rows)."""
-        spans = [(before, min(size, reach - before))
+        spans = [(before, max(min(size, reach - before), 0))
                  for size, reach, (before, _) in zip(self.size, self.reach, self.pads)]
         return (tuple(slice(before, before + length) for before, length in spans),
                 tuple(slice(0, length) for _, length in spans))

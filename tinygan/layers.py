@@ -127,6 +127,8 @@ class Sequential(Module):
     """y = layer_n(… layer_2(layer_1(x)))"""
 
     def __init__(self, *layers):
+        if not all(isinstance(layer, Module) for layer in layers):
+            raise TinyganError(f"Sequential{layers} came: expected layers, one after the other")
         self.layers = layers
 
     def forward(self, x):
@@ -136,6 +138,12 @@ class Sequential(Module):
 
     def __repr__(self):
         return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+def _check_counts(layer, *numbers):
+    """Every number is an int of at least 1."""
+    if not all(isinstance(number, (int, np.integer)) and number >= 1 for number in numbers):
+        raise TinyganError(f"{layer} came with {numbers}: channels, features, sizes and strides must be integers of at least 1")
 
 
 class _Weighted(Module):
@@ -165,6 +173,7 @@ class Dense(_Weighted):
     """y = x W + b        x (N, in_features), W (in_features, out_features), y (N, out_features)"""
 
     def __init__(self, in_features, out_features, bias=True):
+        _check_counts("Dense", in_features, out_features)
         self.in_features, self.out_features = in_features, out_features
         self._start((in_features, out_features), (in_features, out_features), out_features, bias)
 
@@ -181,11 +190,10 @@ class _Convolution(_Weighted):
     """What both convolutions share: their arguments and their checks."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding="same", bias=True):
+        _check_counts(type(self).__name__, in_channels, out_channels, kernel_size, stride)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
         self._pads = _pads(padding)
-        if min(in_channels, out_channels, kernel_size, stride) < 1:
-            raise TinyganError(f"{self}: channels, kernel size and stride must be at least 1")
         fans = (in_channels * kernel_size ** 2, out_channels * kernel_size ** 2)
         self._start((kernel_size, kernel_size, *self._channels()), fans, out_channels, bias)
 
@@ -251,6 +259,9 @@ class BatchNorm(Module):
     buffers = ("running_mean", "running_var")
 
     def __init__(self, features, *, momentum=0.9, eps=1e-5):
+        _check_counts("BatchNorm", features)
+        if not (isinstance(momentum, (int, float)) and 0 <= momentum <= 1 and isinstance(eps, (int, float)) and eps > 0):
+            raise TinyganError(f"BatchNorm came with momentum {momentum!r} and eps {eps!r}: expected 0 ≤ momentum ≤ 1 and eps > 0")
         self.features, self.momentum, self.eps = features, momentum, eps
         self.gamma = Tensor(np.ones(features, np.float32), requires_grad=True)
         self.beta = Tensor(np.zeros(features, np.float32), requires_grad=True)
@@ -267,6 +278,8 @@ class BatchNorm(Module):
     def forward(self, x):
         if x.ndim < 2 or x.shape[-1] != self.features:
             raise TinyganError(f"{self} expects an input of shape (N, …, {self.features}), and {x.shape} came")
+        if x.dtype != self.gamma.dtype:
+            raise TinyganError(f"{self} has {self.gamma.dtype} parameters, and {x.dtype} came: convert one with .astype()")
         if not self.training:
             scale = self.gamma / sqrt(Tensor(self.running_var) + self.eps)
             return (x - Tensor(self.running_mean)) * scale + self.beta
@@ -323,6 +336,7 @@ class Reshape(Module):
     """(N, …) → (N, *shape)"""
 
     def __init__(self, *shape):
+        _check_counts("Reshape", *shape)
         self.shape = shape
 
     def forward(self, x):

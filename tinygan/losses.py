@@ -10,7 +10,7 @@ left that could meet a 0: nothing to clip, no small constant to add, and every l
 In D's loss and in the two losses of G below the gradient is written by hand, from softplus′ = σ, and it is what the
 program uses. N is the number of logits, E their mean.
 """
-from .backend import array_module
+from .backend import array_module, to_numpy
 from .errors import TinyganError
 from .ops import exp, leaky_relu, mean, reshape, sigmoid, softplus, sqrt, sum
 from .tensor import Tensor, grad, no_grad, record
@@ -108,8 +108,9 @@ def gradient_penalty(discriminator, real, fake, rng):
     u = xp.asarray(rng.random((len(real),) + (1,) * (real.ndim - 1)).astype(real.dtype))
     x = Tensor(u * real + (1 - u) * fake, requires_grad=True)
     slope, = grad(sum(discriminator(x)), x, create_graph=True)      # D(x̂ᵢ) depends on x̂ᵢ alone, so the sum separates
-    norm = sqrt(sum(reshape(slope * slope, len(real), -1), axis=1))
-    return mean((norm - 1) ** 2)
+    square = sum(reshape(slope * slope, len(real), -1), axis=1)         # (N, …) → (N, features) → (N,)
+    flat = Tensor((square.data == 0).astype(square.dtype))              # √ has no derivative at 0; 0 is taken there
+    return mean((sqrt(square + flat) - flat - 1) ** 2)
 
 
 # Classification: for the classifier that judges samples, and for the lessons with labels
@@ -125,6 +126,10 @@ def cross_entropy(logits, labels):
 
     logits (N, classes), not probabilities: a softmax before this loss is a common mistake. labels: integers (N,)."""
     xp, a = array_module(logits.data), logits.data
+    labels = to_numpy(labels)
+    if labels.shape != a.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= a.shape[1]:
+        raise TinyganError(f"labels of shape {labels.shape} and dtype {labels.dtype} came with logits of shape {a.shape}: "
+                           f"expected {len(a)} integers from 0 to {a.shape[1] - 1}")
     one_hot = xp.eye(a.shape[1], dtype=a.dtype)[xp.asarray(labels)]         # (N, classes)
     below = a - a.max(axis=1, keepdims=True)
     log_p = below - xp.log(xp.exp(below).sum(axis=1, keepdims=True))

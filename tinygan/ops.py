@@ -227,8 +227,9 @@ def reshape(x, *shape):
 
 def transpose(x, *axes):
     """y = x with its axes in another order (reversed if none is given).  Adjoint: the inverse permutation."""
-    axes = axes or tuple(reversed(range(x.ndim)))
-    return record(x.data.transpose(axes), (x, lambda g, y: transpose(g, *map(int, np.argsort(axes)))))
+    axes = [axis % x.ndim for axis in axes] or list(reversed(range(x.ndim)))
+    inverse = [axes.index(axis) for axis in range(x.ndim)]
+    return record(x.data.transpose(axes), (x, lambda g, y: transpose(g, *inverse)))
 
 
 def getitem(x, index):
@@ -250,6 +251,8 @@ def concatenate(tensors, axis=0):
     """y = the tensors side by side along the axis.  Adjoint: each receives its own part of the cotangent."""
     tensors = [_tensor(x) for x in tensors]
     axis = axis % tensors[0].ndim
+    for x in tensors[1:]:
+        _same_kind(tensors[0], x)
     ends = np.cumsum([x.shape[axis] for x in tensors])
 
     def part(x, end):

@@ -23,7 +23,7 @@ class _Optimiser:
         """(index, θ, ∂L/∂θ) as arrays, for every parameter that has a gradient."""
         for index, parameter in enumerate(self.parameters):
             if parameter.grad is not None:
-                parameter.data = array_module(parameter.data).ascontiguousarray(parameter.data)
+                parameter.data = array_module(parameter.data).asarray(parameter.data, order="C")
                 yield index, parameter.data, parameter.grad.data
 
 
@@ -60,8 +60,8 @@ class Adam(_Optimiser):
     def __init__(self, parameters, lr=2e-4, betas=(0.5, 0.999), eps=1e-8):
         super().__init__(parameters, lr)
         self.betas, self.eps, self.t = tuple(betas), eps, 0
-        self.m = [array_module(p.data).zeros_like(p.data) for p in self.parameters]
-        self.v = [array_module(p.data).zeros_like(p.data) for p in self.parameters]
+        self.m = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
+        self.v = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
 
     def step(self):
         """One step for every parameter that has a gradient."""

@@ -95,6 +95,7 @@ class Tensor:
                                "nothing to differentiate; was it detached, or made under no_grad()?")
         if inputs is None:
             inputs = [t for t in topological_order(self) if t.requires_grad and not t.edges]
+        inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
         for leaf, g in zip(inputs, grad(self, inputs, cotangent)):
             # A copy: g may be a view, or be shared with another leaf (both sides of a sum receive the same g).
             leaf.grad = Tensor(g.data.copy()) if leaf.grad is None else Tensor(leaf.grad.data + g.data)
@@ -185,4 +186,6 @@ def _cotangent(output, cotangent):
         cotangent = Tensor(xp.asarray(cotangent, dtype=output.dtype))
     if cotangent.shape != output.shape:
         raise TinyganError(f"the cotangent has shape {cotangent.shape}, the output {output.shape}: they must be equal")
+    if cotangent.dtype != output.dtype:
+        raise TinyganError(f"the cotangent is {cotangent.dtype}, the output {output.dtype}: convert one with .astype")
     return cotangent
