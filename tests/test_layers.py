@@ -9,13 +9,15 @@ from tinygan.layers import build
 
 def generator():
     return tg.Sequential(tg.Dense(3, 12, bias=False), tg.BatchNorm(12), tg.LeakyReLU(0.3), tg.Reshape(2, 2, 3),
-                         tg.Conv2DTranspose(3, 4, 5, stride=2), tg.BatchNorm(4, momentum=0.99, eps=1e-3), tg.LeakyReLU(0.3),
+                         tg.Conv2DTranspose(3, 4, 5, stride=2),
+                         tg.BatchNorm(4, momentum=0.99, eps=1e-3), tg.LeakyReLU(0.3),
                          tg.Conv2DTranspose(4, 1, 3, stride=1, padding=((1, 0), (0, 1)), bias=True), tg.Tanh())
 
 
 def discriminator():
-    return tg.Sequential(tg.Conv2D(1, 3, 4, stride=2), tg.LeakyReLU(0.2), tg.Conv2D(3, 2, 2, stride=1, padding=0, bias=False),
-                         tg.BatchNorm(2), tg.LeakyReLU(0.2), tg.Flatten(), tg.Dense(8, 1), tg.Sigmoid())
+    return tg.Sequential(tg.Conv2D(1, 3, 4, stride=2), tg.LeakyReLU(0.2),
+                         tg.Conv2D(3, 2, 2, stride=1, padding=0, bias=False), tg.BatchNorm(2), tg.LeakyReLU(0.2),
+                         tg.Flatten(), tg.Dense(8, 1), tg.Sigmoid())
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -27,7 +29,8 @@ def test_discriminator_of_generator_every_parameter(order, rng):
 
 def test_two_batches_in_one_graph_do_not_disturb_each_other(rng):
     D = discriminator().astype(np.float64)
-    tg.check_gradients(lambda real, fake: tg.losses.discriminator_loss(D(real), D(fake)), *rng.standard_normal((2, 3, 5, 5, 1)))
+    real, fake = rng.standard_normal((2, 3, 5, 5, 1))
+    tg.check_gradients(lambda real, fake: tg.losses.discriminator_loss(D(real), D(fake)), real, fake)
 
 
 def test_batch_norm_in_ds_first_layer_is_blind_to_a_constant(rng):
@@ -67,7 +70,15 @@ def test_a_description_rebuilds_the_network(make):
     assert [p.shape for p in again.parameters()] == [p.shape for p in network.parameters()]
 
 
-@pytest.mark.parametrize("text", ["", "1 + 1", "__import__('os')", "Dense(1)", "Dense(1, 1).weight", "Sequential(3)()", "[" * 500])
+@pytest.mark.parametrize("text", [
+    "",
+    "1 + 1",
+    "__import__('os')",
+    "Dense(1)",
+    "Dense(1, 1).weight",
+    "Sequential(3)()",
+    "[" * 500,
+])
 def test_nothing_else_is_built(text):
     with pytest.raises(tg.TinyganError):
         build(text)

@@ -52,7 +52,8 @@ def test_gradients_are_the_published_ones(rng):
 def test_extreme_logits_are_finite_and_silent(dtype):
     a = tg.Tensor(np.array([[-1e4], [1e4]], dtype), True)
     with np.errstate(all="raise"):
-        for loss in (losses.discriminator_loss(a, a), losses.generator_loss(a), losses.generator_loss(a, saturating=True)):
+        for loss in (losses.discriminator_loss(a, a), losses.generator_loss(a),
+                     losses.generator_loss(a, saturating=True)):
             g, = tg.grad(loss, a)
             assert np.isfinite(loss.data) and (abs(g.data) <= 1).all() and loss.dtype == g.dtype == dtype
 
@@ -63,7 +64,8 @@ def test_log_4_is_the_loss_of_one_who_guesses():
 
 
 def critic(rng):
-    net = tg.Sequential(tg.Conv2D(1, 3, 3, stride=2), tg.LeakyReLU(0.2), tg.Flatten(), tg.Dense(12, 4), tg.Tanh(), tg.Dense(4, 1))
+    net = tg.Sequential(tg.Conv2D(1, 3, 3, stride=2), tg.LeakyReLU(0.2), tg.Flatten(),
+                        tg.Dense(12, 4), tg.Tanh(), tg.Dense(4, 1))
     return net.initialise(rng).astype(np.float64)
 
 
@@ -83,7 +85,10 @@ def test_gradient_penalty_is_the_slope_of_the_critic(rng):
 
 def test_gradient_penalty_is_differentiated(rng):
     net, real, fake = critic(rng), *rng.standard_normal((2, 3, 4, 4, 1))
-    f = lambda scale: scale * losses.gradient_penalty(net, real, fake, np.random.default_rng(5))
+
+    def f(scale):
+        return scale * losses.gradient_penalty(net, real, fake, np.random.default_rng(5))
+
     report = tg.check_gradients(f, np.ones(1))
     assert len(report.rows) >= 6          # every weight and bias that the slope depends on is among them
 
@@ -101,7 +106,8 @@ def test_gradient_penalty_refuses_batch_norm_and_unequal_batches(rng):
 def test_cross_entropy(order, rng):
     a, labels = rng.standard_normal((5, 4)), np.array([0, 3, 1, 1, 2])
     p = np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(float(losses.cross_entropy(tg.Tensor(a), labels)), -np.log(p[np.arange(5), labels]).mean())
+    value = float(losses.cross_entropy(tg.Tensor(a), labels))
+    np.testing.assert_allclose(value, -np.log(p[np.arange(5), labels]).mean())
     tg.check_gradients(lambda a: losses.cross_entropy(a, labels), a, order=order)
 
 
@@ -175,7 +181,10 @@ def test_gradient_penalty_stays_in_float32(rng):
 def test_gradient_penalty_allows_batch_norm_in_evaluation_mode(rng):
     D = tg.Sequential(tg.Dense(4, 3), tg.BatchNorm(3), tg.Tanh(), tg.Dense(3, 1)).astype(np.float64).eval()
     real, fake = rng.standard_normal((2, 5, 4))
-    f = lambda scale: scale * losses.gradient_penalty(D, real, fake, np.random.default_rng(5))
+
+    def f(scale):
+        return scale * losses.gradient_penalty(D, real, fake, np.random.default_rng(5))
+
     tg.check_gradients(f, np.ones(1))
 
 

@@ -8,14 +8,20 @@ from threadpoolctl import threadpool_limits
 import tinygan as tg
 from tinygan import ops
 
+
+def with_scalars(x):
+    return 2 - (3 + x) * 4 / (5 + x * x) - 1 / (x * x + 2)
+
+
 UNARY = {
     "negative": (ops.negative, np.negative), "exp": (ops.exp, np.exp), "tanh": (ops.tanh, np.tanh),
-    "sigmoid": (ops.sigmoid, lambda x: 1 / (1 + np.exp(-x))), "softplus": (ops.softplus, lambda x: np.log(1 + np.exp(x))),
+    "sigmoid": (ops.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+    "softplus": (ops.softplus, lambda x: np.log(1 + np.exp(x))),
     "absolute": (ops.absolute, np.abs), "cube": (lambda x: x ** 3, lambda x: x ** 3),
     "leaky_relu": (lambda x: ops.leaky_relu(x, 0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
     "log": (lambda x: ops.log(abs(x) + 1), lambda x: np.log(abs(x) + 1)),
     "sqrt": (lambda x: ops.sqrt(x * x + 1), lambda x: np.sqrt(x * x + 1)),
-    "scalars": (lambda x: 2 - (3 + x) * 4 / (5 + x * x) - 1 / (x * x + 2), lambda x: 2 - (3 + x) * 4 / (5 + x * x) - 1 / (x * x + 2)),
+    "scalars": (with_scalars, with_scalars),
     "sum": (lambda x: x.sum(axis=0), lambda x: x.sum(axis=0)), "sum all": (lambda x: x.sum(), np.sum),
     "mean": (lambda x: x.mean(axis=-1, keepdims=True) * x, lambda x: x.mean(axis=-1, keepdims=True) * x),
     "reshape": (lambda x: x.reshape(-1), np.ravel), "transpose": (lambda x: x.T * 2, lambda x: x.T * 2),
@@ -108,8 +114,11 @@ AXES = st.one_of(st.none(), st.integers(-3, 2), st.sets(st.integers(0, 2)).map(t
 @given(axis=AXES, keepdims=st.booleans(), shape=hnp.array_shapes(min_dims=3, max_dims=3, max_side=4))
 def test_sum_and_mean_over_any_axes(name, order, axis, keepdims, shape):
     x = np.random.default_rng(0).standard_normal(shape)
-    f = lambda x: getattr(x * x, name)(axis=axis, keepdims=keepdims)
-    np.testing.assert_allclose(f(tg.Tensor(x)).data, getattr(x * x, name)(axis=axis, keepdims=keepdims), rtol=1e-13)
+
+    def f(x):
+        return getattr(x * x, name)(axis=axis, keepdims=keepdims)
+
+    np.testing.assert_allclose(f(tg.Tensor(x)).data, f(x), rtol=1e-13)
     tg.check_gradients(f, x, order=order)
 
 
@@ -120,7 +129,10 @@ def test_transpose_and_concatenate(order, axes, axis, n):
     shapes = [[2, 3, 4] for _ in range(3)]
     shapes[0][axis] = n
     parts = [rng.standard_normal(shape) for shape in shapes]
-    f = lambda *parts: ops.concatenate(parts, axis).transpose(*axes) ** 2
+
+    def f(*parts):
+        return ops.concatenate(parts, axis).transpose(*axes) ** 2
+
     np.testing.assert_allclose(f(*map(tg.Tensor, parts)).data, np.concatenate(parts, axis).transpose(axes) ** 2)
     tg.check_gradients(f, *parts, order=order)
 

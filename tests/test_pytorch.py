@@ -37,7 +37,10 @@ class Twin:
                 before = total // 2
                 return F.conv2d(F.pad(x, (before, total - before) * 2), w, b, stride=S)
             full = F.conv_transpose2d(x, w, b, stride=S)
-            start, length = ((K - S) // 2, size * S) if layer.padding == "same" else (layer.padding, full.shape[2] - 2 * layer.padding)
+            if layer.padding == "same":
+                start, length = (K - S) // 2, size * S
+            else:
+                start, length = layer.padding, full.shape[2] - 2 * layer.padding
             return full[:, :, start:start + length, start:start + length]
         if kind == "BatchNorm":
             gamma, beta = next(weights), next(weights)
@@ -53,10 +56,13 @@ class Twin:
 
 def seed_like(batch_norm):
     """The seed model's structure and conventions, a few channels wide."""
-    norm = lambda n: tg.BatchNorm(n, momentum=0.99, eps=1e-3)
+    def norm(n):
+        return tg.BatchNorm(n, momentum=0.99, eps=1e-3)
+
     G = tg.Sequential(tg.Dense(6, 7 * 7 * 6, bias=False), norm(7 * 7 * 6), tg.LeakyReLU(0.3), tg.Reshape(7, 7, 6),
                       tg.Conv2DTranspose(6, 4, 5, stride=2), norm(4), tg.LeakyReLU(0.3),
-                      tg.Conv2DTranspose(4, 3, 5, stride=2), norm(3), tg.LeakyReLU(0.3), tg.Conv2DTranspose(3, 1, 7), tg.Tanh())
+                      tg.Conv2DTranspose(4, 3, 5, stride=2), norm(3), tg.LeakyReLU(0.3),
+                      tg.Conv2DTranspose(3, 1, 7), tg.Tanh())
     blocks = [tg.Flatten()]
     for a, b in ((784, 20), (20, 12), (12, 8)):
         blocks += [tg.Dense(a, b, bias=False), *([norm(b)] if batch_norm else []), tg.LeakyReLU(0.3)]
@@ -81,7 +87,8 @@ def test_twenty_alternating_steps(model, loss):
     for step in range(20):
         batch = images[8 * step:8 * step + 8]
         metrics = gan.step(batch)
-        x, z1, z2 = (torch.tensor(a) for a in (batch.transpose(0, 3, 1, 2).copy(), *(rng.standard_normal((8, latent)) for _ in "12")))
+        x = torch.tensor(batch.transpose(0, 3, 1, 2).copy())
+        z1, z2 = (torch.tensor(rng.standard_normal((8, latent))) for _ in "12")
         with torch.no_grad():
             fakes = g_twin(z1)
         d_loss = F.softplus(-d_twin(x)).mean() + F.softplus(d_twin(fakes)).mean()
@@ -92,7 +99,8 @@ def test_twenty_alternating_steps(model, loss):
         g_adam.zero_grad()
         g_loss.backward()
         g_adam.step()
-        assert abs(float(metrics["d_loss"]) - d_loss.item()) < 1e-10 and abs(float(metrics["g_loss"]) - g_loss.item()) < 1e-10
+        assert abs(float(metrics["d_loss"]) - d_loss.item()) < 1e-10
+        assert abs(float(metrics["g_loss"]) - g_loss.item()) < 1e-10
     for mine, twin in ((G, g_twin), (D, d_twin)):
         for (name, p), q in zip(mine.named_parameters(), twin.parameters):
             # A bias before batch norm has gradient 0; Adam divides its rounding error by the rounding error's own size.
@@ -102,7 +110,8 @@ def test_twenty_alternating_steps(model, loss):
 
 
 def test_gradient_penalty_by_double_backpropagation(rng):
-    D = tg.Sequential(tg.Conv2D(1, 3, 4, stride=2), tg.LeakyReLU(0.2), tg.Flatten(), tg.Dense(3 * 49, 1)).astype(np.float64)
+    D = tg.Sequential(tg.Conv2D(1, 3, 4, stride=2), tg.LeakyReLU(0.2), tg.Flatten(), tg.Dense(3 * 49, 1))
+    D.astype(np.float64)
     real, fake = rng.standard_normal((2, 5, 14, 14, 1))
     penalty = tg.losses.gradient_penalty(D, real, fake, np.random.default_rng(2))
     mine = tg.grad(penalty, D.parameters())

@@ -115,7 +115,8 @@ def test_a_check_leaves_the_parameters_of_a_function_alone():
 
 def test_gradient_penalty_of_a_flat_critic():
     D = tg.Dense(2, 1).initialise(np.random.default_rng(0), std=0)
-    penalty = tg.losses.gradient_penalty(D, np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32), np.random.default_rng(0))
+    real, fake = np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32)
+    penalty = tg.losses.gradient_penalty(D, real, fake, np.random.default_rng(0))
     penalty.backward()
     assert np.isfinite(D.weight.grad.data).all()
 
@@ -126,7 +127,12 @@ def test_labels_that_do_not_fit(labels):
         tg.losses.cross_entropy(tg.Tensor(np.zeros((2, 3))), np.array(labels))
 
 
-@pytest.mark.parametrize("text", ["Sequential(1)", "Conv2D(1, 1, 3, stride=1e400)", "BatchNorm(3, eps='x')", "Reshape('a')"])
+@pytest.mark.parametrize("text", [
+    "Sequential(1)",
+    "Conv2D(1, 1, 3, stride=1e400)",
+    "BatchNorm(3, eps='x')",
+    "Reshape('a')",
+])
 def test_a_damaged_description(text):
     from tinygan.layers import build
     with pytest.raises(tg.TinyganError):

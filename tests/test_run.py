@@ -50,8 +50,13 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("arguments, word", [
-    (["train", "circles"], "choose one of"), (["train", "mnist"], "--data"), (["train", "--data", "nowhere"], "not a folder"),
-    (["train", "--steps", "0"], "--steps"), (["sample", "nowhere"], "no checkpoint"), (["sample", "x", "--out", "y.jpg"], ".png")])
+    (["train", "circles"], "choose one of"),
+    (["train", "mnist"], "--data"),
+    (["train", "--data", "nowhere"], "not a folder"),
+    (["train", "--steps", "0"], "--steps"),
+    (["sample", "nowhere"], "no checkpoint"),
+    (["sample", "x", "--out", "y.jpg"], ".png"),
+])
 def test_bad_input_gets_a_sentence(arguments, word, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 1
@@ -60,7 +65,8 @@ def test_bad_input_gets_a_sentence(arguments, word, capsys, tmp_path, monkeypatc
 
 
 def test_ctrl_c_writes_what_there_is(tmp_path):
-    process = subprocess.Popen([sys.executable, "-m", "tinygan", "train", "ring", "--steps", "1000000", "--out", str(tmp_path / "run")],
+    arguments = ["train", "ring", "--steps", "1000000", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen([sys.executable, "-m", "tinygan", *arguments],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=os.getcwd())
     while not (tmp_path / "run" / "config.json").is_file():
         time.sleep(0.1)

@@ -33,7 +33,8 @@ def _parser():
     presets = "\n".join(f"  {name:8} {preset.about}" for name, preset in run.PRESETS.items())
     train = commands.add_parser(
         "train", help="train a GAN and write a run folder", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=f"Train a GAN and write a run folder.\n\n{presets}", epilog="example: tinygan train digits --steps 500 --out runs/short")
+        description=f"Train a GAN and write a run folder.\n\n{presets}",
+        epilog="example: tinygan train digits --steps 500 --out runs/short")
     train.add_argument("preset", nargs="?", default="digits", metavar="NAME", help="one of the above (digits)")
     train.add_argument("--steps", type=int, metavar="N", help="steps of D and of G")
     train.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
@@ -45,8 +46,10 @@ def _parser():
     train.add_argument("--quiet", action="store_true", help="say nothing but errors")
     train.set_defaults(command=_train)
 
-    sample = commands.add_parser("sample", help="draw samples from a run", epilog="example: tinygan sample runs/digits --n 64 --seed 3",
-                                 description="Draw samples from the checkpoint of a run folder.")
+    sample = commands.add_parser(
+        "sample", help="draw samples from a run",
+        description="Draw samples from the checkpoint of a run folder.",
+        epilog="example: tinygan sample runs/digits --n 64 --seed 3")
     sample.add_argument("run", type=Path, metavar="DIR", help="the run folder")
     sample.add_argument("--n", type=int, default=100, metavar="N", help="how many (100)")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (0)")
@@ -57,8 +60,8 @@ def _parser():
 
 
 def _train(options):
-    run.train(options.preset, options.out, options.steps, options.batch_size, options.seed, options.data, options.device,
-              options.overwrite, options.quiet)
+    run.train(options.preset, options.out, options.steps, options.batch_size, options.seed, options.data,
+              options.device, options.overwrite, options.quiet)
 
 
 def _sample(options):

@@ -22,10 +22,10 @@ from .layers import Module
 from .ops import sum
 from .tensor import Tensor, grad, topological_order
 
-TOLERANCE = {1: 1e-6, 2: 1e-5}      # relative error allowed, by order
-STEPS = (1e-4, 1e-5, 1e-6)          # h, the largest that is smooth is taken
-MOVE = 1e-3                         # how far a point on a kink is moved, in units of N(0, 1)
-FLOOR = 1e-3                        # derivatives below FLOOR·Σ|terms of φ| are compared on that scale: rounding drowns them
+TOLERANCE = {1: 1e-6, 2: 1e-5}  # relative error allowed, by order
+STEPS = (1e-4, 1e-5, 1e-6)      # h, the largest that is smooth is taken
+MOVE = 1e-3                     # how far a point on a kink is moved, in units of N(0, 1)
+FLOOR = 1e-3                    # derivatives below FLOOR·Σ|terms of φ| are compared on that scale: rounding drowns them
 
 
 class GradientError(TinyganError):
@@ -61,7 +61,8 @@ class Report:
                  f"  {'':{width}}  {'analytic':>15}  {'numeric':>15}  rel. error"]
         for row in self.rows:
             label = f"{row.name} {row.shape}"
-            lines.append(f"  {label:{width}}  {row.analytic:15.8e}  {row.numeric:15.8e}  {row.error:.1e}  {row.note}".rstrip())
+            numbers = f"{row.analytic:15.8e}  {row.numeric:15.8e}  {row.error:.1e}"
+            lines.append(f"  {label:{width}}  {numbers}  {row.note}".rstrip())
         return "\n".join(lines)
 
 
@@ -90,12 +91,18 @@ def check_gradients(f, *inputs, order=1, seed=0):
     for x in leaves:
         names.setdefault(x, f"parameter {len(names) - len(inputs)}")
     u = _random(rng, output)
-    terms = lambda: [u * f(*inputs)]                                   # φ is the sum of the terms
-    if order == 2:
+    # φ is the sum of the terms.
+    if order == 1:
+        def terms():
+            return [u * f(*inputs)]
+    else:
         u.requires_grad, names[u] = True, "cotangent"
         first, leaves = leaves + [u], leaves + [u]
         weights = [_random(rng, x) for x in first]
-        terms = lambda: [w * g for w, g in zip(weights, grad(sum(u * f(*inputs)), first, create_graph=True))]
+
+        def terms():
+            gradients = grad(sum(u * f(*inputs)), first, create_graph=True)
+            return [w * g for w, g in zip(weights, gradients)]
 
     report = Report(getattr(f, "__name__", None) or repr(f), order, seed)
     before = [x.data for x in leaves]
@@ -106,10 +113,12 @@ def check_gradients(f, *inputs, order=1, seed=0):
             x.data = array
     for row in report.rows:
         if not row.error <= TOLERANCE[order]:
+            shapes = ", ".join(f"{names[x]} {x.shape}" for x in leaves)
             raise GradientError(
-                f"the derivative of {report.function} with respect to {row.name} is wrong: analytic {row.analytic:.9e}, "
-                f"numeric {row.numeric:.9e}, relative error {row.error:.1e} > {TOLERANCE[order]:.0e} (order {order}, seed {seed}, "
-                f"shapes {', '.join(f'{names[x]} {x.shape}' for x in leaves)}){row.note and '; ' + row.note}")
+                f"the derivative of {report.function} with respect to {row.name} is wrong: "
+                f"analytic {row.analytic:.9e}, numeric {row.numeric:.9e}, "
+                f"relative error {row.error:.1e} > {TOLERANCE[order]:.0e} "
+                f"(order {order}, seed {seed}, shapes {shapes}){row.note and '; ' + row.note}")
     return report
 
 
@@ -119,9 +128,10 @@ def _random(rng, x):
 
 
 def _compare(terms, leaves, names, rng, tolerance, moves=5):
-    """A Row for each leaf. If a leaf's line crosses a kink at the very point, all leaves are moved and it starts anew."""
+    """A Row for each leaf. If a leaf's line crosses a kink at the very point, all leaves move and it starts anew."""
     phi = terms()
-    # As a training computes them, with the fast kernels, and as they are recorded to be differentiated again: both must be right.
+    # As a training computes them, with the fast kernels, and as they are recorded to be differentiated again:
+    # both must be right.
     fast, recorded = (grad(_total(phi), leaves, create_graph=create_graph) for create_graph in (False, True))
     scale = float(to_numpy(_total([abs(term) for term in phi])))
     rows = []

@@ -1,7 +1,8 @@
 """Layers: what a network is built from. Each holds its parameters and says what it computes.
 
-Images are (N, H, W, C). Weights start Glorot-uniform, U(−b, b) with b = √(6 / (fan_in + fan_out)) (Glorot & Bengio 2010,
-equation 16), biases at 0. repr(network) describes its architecture, and `build` makes a network of that description.
+Images are (N, H, W, C). Weights start Glorot-uniform, U(−b, b) with b = √(6 / (fan_in + fan_out)) (Glorot & Bengio
+2010, equation 16), biases at 0. repr(network) describes its architecture, and `build` makes a network of that
+description.
 """
 import ast
 
@@ -60,7 +61,8 @@ class Module:
 
     def arrays(self):
         """The arrays of all parameters, then of all buffers."""
-        return [p.data for p in self.parameters()] + [getattr(module, name) for _, module, name in self._named_buffers()]
+        buffers = [getattr(module, name) for _, module, name in self._named_buffers()]
+        return [p.data for p in self.parameters()] + buffers
 
     def state_dict(self):
         """{name: NumPy array}, copies of all parameters and buffers."""
@@ -74,13 +76,13 @@ class Module:
         TinyganError, before anything is changed, for a name too few or too many or another shape."""
         here = self.state_dict()
         if here.keys() != state.keys():
-            raise TinyganError("the state does not fit this network: "
-                               f"missing {sorted(here.keys() - state.keys()) or 'nothing'}, "
-                               f"unknown {sorted(state.keys() - here.keys()) or 'nothing'}; load it into the network it came from")
+            missing, unknown = sorted(here.keys() - state.keys()), sorted(state.keys() - here.keys())
+            raise TinyganError(f"the state does not fit this network: missing {missing or 'nothing'}, "
+                               f"unknown {unknown or 'nothing'}; load it into the network it came from")
         for name, array in here.items():
             if np.shape(state[name]) != array.shape:
-                raise TinyganError(f"the state's {name} has shape {np.shape(state[name])}, this network's {array.shape}: "
-                                   "load it into the network it came from")
+                raise TinyganError(f"the state's {name} has shape {np.shape(state[name])}, "
+                                   f"this network's {array.shape}: load it into the network it came from")
 
         def fitted(name, array):
             return backend.like(np.array(state[name]), array)
@@ -117,7 +119,7 @@ class Module:
         return self.train(False)
 
     def initialise(self, rng, std=None):
-        """Draw all weights anew from the NumPy Generator rng: Glorot-uniform, or N(0, std²); biases 0, gamma 1, beta 0."""
+        """Redraw all weights from the NumPy Generator rng: Glorot-uniform, or N(0, std²); biases 0, gamma 1, beta 0."""
         for child in (child for _, child in self._children()):
             child.initialise(rng, std)
         return self
@@ -143,7 +145,8 @@ class Sequential(Module):
 def _check_counts(layer, *numbers):
     """Every number is an int of at least 1."""
     if not all(isinstance(number, (int, np.integer)) and number >= 1 for number in numbers):
-        raise TinyganError(f"{layer} came with {numbers}: channels, features, sizes and strides must be integers of at least 1")
+        raise TinyganError(f"{layer} came with {numbers}: "
+                           "channels, features, sizes and strides must be integers of at least 1")
 
 
 class _Weighted(Module):
@@ -201,10 +204,11 @@ class _Convolution(_Weighted):
         if x.ndim != 4 or x.shape[3] != self.in_channels:
             raise TinyganError(f"{self} expects images of shape (N, H, W, {self.in_channels}), and {x.shape} came")
         if x.dtype != self.weight.dtype:
-            raise TinyganError(f"{self} has {self.weight.dtype} weights, and {x.dtype} images came: convert one with .astype()")
-        if backend.device_of(x.data) != backend.device_of(self.weight.data):
-            raise TinyganError(f"{self} is on {backend.device_of(self.weight.data)}, its input on {backend.device_of(x.data)}: "
-                               "move one with .to() or tg.to_device()")
+            raise TinyganError(f"{self} has {self.weight.dtype} weights, and {x.dtype} images came: "
+                               "convert one with .astype()")
+        here, there = backend.device_of(self.weight.data), backend.device_of(x.data)
+        if here != there:
+            raise TinyganError(f"{self} is on {here}, its input on {there}: move one with .to() or tg.to_device()")
 
     def __repr__(self):
         return (f"{type(self).__name__}({self.in_channels}, {self.out_channels}, {self.kernel_size}, "
@@ -260,8 +264,10 @@ class BatchNorm(Module):
 
     def __init__(self, features, *, momentum=0.9, eps=1e-5):
         _check_counts("BatchNorm", features)
-        if not (isinstance(momentum, (int, float)) and 0 <= momentum <= 1 and isinstance(eps, (int, float)) and eps > 0):
-            raise TinyganError(f"BatchNorm came with momentum {momentum!r} and eps {eps!r}: expected 0 ≤ momentum ≤ 1 and eps > 0")
+        numbers = isinstance(momentum, (int, float)) and isinstance(eps, (int, float))
+        if not (numbers and 0 <= momentum <= 1 and eps > 0):
+            raise TinyganError(f"BatchNorm came with momentum {momentum!r} and eps {eps!r}: "
+                               "expected 0 ≤ momentum ≤ 1 and eps > 0")
         self.features, self.momentum, self.eps = features, momentum, eps
         self.gamma = Tensor(np.ones(features, np.float32), requires_grad=True)
         self.beta = Tensor(np.zeros(features, np.float32), requires_grad=True)
@@ -279,7 +285,8 @@ class BatchNorm(Module):
         if x.ndim < 2 or x.shape[-1] != self.features:
             raise TinyganError(f"{self} expects an input of shape (N, …, {self.features}), and {x.shape} came")
         if x.dtype != self.gamma.dtype:
-            raise TinyganError(f"{self} has {self.gamma.dtype} parameters, and {x.dtype} came: convert one with .astype()")
+            raise TinyganError(f"{self} has {self.gamma.dtype} parameters, and {x.dtype} came: "
+                               "convert one with .astype()")
         if not self.training:
             scale = self.gamma / sqrt(Tensor(self.running_var) + self.eps)
             return (x - Tensor(self.running_mean)) * scale + self.beta
@@ -361,7 +368,7 @@ LAYERS = {layer.__name__: layer for layer in
 
 
 def build(description):
-    """The network that repr(network) describes, with new weights.  TinyganError for anything but layers of this file."""
+    """The network that repr(network) describes, with new weights.  TinyganError for anything but this file's layers."""
     def value(node):
         if isinstance(node, ast.Call):
             return LAYERS[node.func.id](*map(value, node.args), **{k.arg: value(k.value) for k in node.keywords})
@@ -372,5 +379,6 @@ def build(description):
     except (SyntaxError, KeyError, AttributeError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise TinyganError(f"{description[:60]!r} does not describe a network of tinygan's layers ({error})") from error
     if not isinstance(network, Module):
-        raise TinyganError(f"{description[:60]!r} describes no network: expected layers such as Sequential(Dense(2, 1))")
+        raise TinyganError(f"{description[:60]!r} describes no network: "
+                           "expected layers such as Sequential(Dense(2, 1))")
     return network

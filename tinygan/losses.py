@@ -45,7 +45,8 @@ def generator_loss(fake_logits, saturating=False):
     Saturating:     L_G = −E softplus(a_fake) = E log(1 − σ(a_fake))        ∂L_G/∂a = −σ(a)/N
 
     The saturating one is the minimax game itself. While D wins, a ≪ 0 and its gradient −σ(a) vanishes, just when G
-    has most to learn; the non-saturating one has the same sign everywhere, hence the same fixed point, and −σ(−a) → −1."""
+    has most to learn; the non-saturating one has the same sign everywhere, hence the same fixed point, and
+    −σ(−a) → −1."""
     a = fake_logits
     if saturating:
         return _expectation(-_softplus(a), a, lambda: -sigmoid(a) / a.size)
@@ -98,12 +99,13 @@ def gradient_penalty(discriminator, real, fake, rng):
     gradient that mixes the whole batch is not the slope at one point, which is what is to be held at 1.
     Source: Gulrajani et al., "Improved Training of Wasserstein GANs" (2017), equation 3 and section 4."""
     if any(getattr(module, "mixes_the_batch", False) for module in getattr(discriminator, "modules", list)()):
-        raise TinyganError("gradient_penalty came with a discriminator that has batch normalisation: it couples the images "
-                           "of a batch, so the gradient at one image is not defined; use a discriminator without it")
+        raise TinyganError("gradient_penalty came with a discriminator that has batch normalisation: "
+                           "it couples the images of a batch, so the gradient at one image is not defined; "
+                           "use a discriminator without it")
     real, fake = (x.data if isinstance(x, Tensor) else x for x in (real, fake))
     if real.shape != fake.shape:
-        raise TinyganError(f"gradient_penalty mixes real and fake pair by pair, and shapes {real.shape} and {fake.shape} came: "
-                           "give as many of one as of the other")
+        raise TinyganError("gradient_penalty mixes real and fake pair by pair, "
+                           f"and shapes {real.shape} and {fake.shape} came: give as many of one as of the other")
     xp = array_module(real)
     u = xp.asarray(rng.random((len(real),) + (1,) * (real.ndim - 1)).astype(real.dtype))
     x = Tensor(u * real + (1 - u) * fake, requires_grad=True)
@@ -116,7 +118,9 @@ def gradient_penalty(discriminator, real, fake, rng):
 # Classification: for the classifier that judges samples, and for the lessons with labels
 
 def softmax(logits):
-    """p_k = e^(a_k) / Σ_j e^(a_j), row by row. The row's maximum is taken off first: p stays, and no exponent is positive."""
+    """p_k = e^(a_k) / Σ_j e^(a_j), row by row.
+
+    The row's maximum is taken off first: p stays, and no exponent is positive."""
     e = exp(logits - Tensor(logits.data.max(axis=1, keepdims=True)))
     return e / sum(e, axis=1, keepdims=True)
 
@@ -128,8 +132,8 @@ def cross_entropy(logits, labels):
     xp, a = array_module(logits.data), logits.data
     labels = to_numpy(labels)
     if labels.shape != a.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= a.shape[1]:
-        raise TinyganError(f"labels of shape {labels.shape} and dtype {labels.dtype} came with logits of shape {a.shape}: "
-                           f"expected {len(a)} integers from 0 to {a.shape[1] - 1}")
+        raise TinyganError(f"labels of shape {labels.shape} and dtype {labels.dtype} came "
+                           f"with logits of shape {a.shape}: expected {len(a)} integers from 0 to {a.shape[1] - 1}")
     one_hot = xp.eye(a.shape[1], dtype=a.dtype)[xp.asarray(labels)]         # (N, classes)
     below = a - a.max(axis=1, keepdims=True)
     log_p = below - xp.log(xp.exp(below).sum(axis=1, keepdims=True))

@@ -1,9 +1,9 @@
 """How good are sampled digits? A digit classifier, itself trained with tinygan, looks at them.
 
-These numbers depend on this classifier and on the number of samples: compare them with each other at equal n, never with
-the Inception-based FIDs of the literature.
-Sources: Salimans et al., "Improved Techniques for Training GANs" (2016), section 4; Heusel et al., "GANs Trained by a Two
-Time-Scale Update Rule" (2017), section 2, for the Fréchet distance.
+These numbers depend on this classifier and on the number of samples: compare them with each other at equal n, never
+with the Inception-based FIDs of the literature.
+Sources: Salimans et al., "Improved Techniques for Training GANs" (2016), section 4; Heusel et al., "GANs Trained by a
+Two Time-Scale Update Rule" (2017), section 2, for the Fréchet distance.
 """
 import json
 from dataclasses import dataclass
@@ -46,24 +46,31 @@ def score(images):
     if not (low >= -1 and high <= 1):                   # so written, it is true of NaN too
         raise TinyganError(f"the images lie in [{low:g}, {high:g}]: expected [-1, 1], paper to ink; rescale them")
     features, p = _look(images)
+    real_features, _ = _look(data.held_out_digits()[0])
+    largest = p.max(axis=1)
     shares = np.bincount(p.argmax(axis=1), minlength=10) / len(p)
     present = shares[shares > 0]
-    return Score(len(p), frechet_distance(features, _look(data.held_out_digits()[0])[0]), float(p.max(axis=1).mean()),
-                 float((p.max(axis=1) > 0.95).mean()), float((present * np.log(1 / present)).sum()), tuple(shares.tolist()))
+    entropy = (present * np.log(1 / present)).sum()
+    return Score(len(p), frechet_distance(features, real_features), float(largest.mean()),
+                 float((largest > 0.95).mean()), float(entropy), tuple(shares.tolist()))
 
 
 def real_score(n):
-    """The Score of the first n training digits: the mark to compare n samples with. Not 0: they are other digits than the
-    held-out ones, and as the classifier has seen them, unseen digits score a little worse.  TinyganError if n > 5,000."""
+    """The Score of the first n training digits: the mark to compare n samples with.
+
+    Not 0: they are other digits than the held-out ones, and as the classifier has seen them, unseen digits score a
+    little worse.  TinyganError if n > 5,000."""
     images, _ = data.digits()
     if n > len(images):
-        raise TinyganError(f"the score of {n} real digits was asked for, and there are {len(images)}: score fewer samples")
+        raise TinyganError(f"the score of {n} real digits was asked for, and there are {len(images)}: "
+                           "score fewer samples")
     return score(images[:n])
 
 
 def frechet_distance(a, b):
-    """‖μ_a − μ_b‖² + tr(C_a + C_b − 2 (C_a C_b)^½), the distance of two Gaussians with the moments of a and b (n, features).
+    """‖μ_a − μ_b‖² + tr(C_a + C_b − 2 (C_a C_b)^½), the distance of two Gaussians with the moments of a and b.
 
+    a, b: arrays (n, features).
     tr (C_a C_b)^½ is computed as tr (R C_b R)^½ with R = C_a^½: a symmetric matrix with the same eigenvalues."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
@@ -101,8 +108,8 @@ def accuracy(network, images, labels):
 def train_classifier(epochs=30, batch_size=64, seed=0):
     """A new classifier, trained on the 5,000 packaged digits."""
     rng = np.random.default_rng(seed)
-    network = Sequential(Conv2D(1, 16, 4, stride=2), LeakyReLU(0.1), Conv2D(16, 32, 4, stride=2), LeakyReLU(0.1), Flatten(),
-                         Dense(7 * 7 * 32, 64), LeakyReLU(0.1), Dense(64, 10)).initialise(rng)
+    network = Sequential(Conv2D(1, 16, 4, stride=2), LeakyReLU(0.1), Conv2D(16, 32, 4, stride=2), LeakyReLU(0.1),
+                         Flatten(), Dense(7 * 7 * 32, 64), LeakyReLU(0.1), Dense(64, 10)).initialise(rng)
     optimiser = Adam(network.parameters(), lr=1e-3, betas=(0.9, 0.999))
     images, labels = data.digits()
     for epoch in range(epochs):
@@ -121,10 +128,13 @@ def _shifted(images, rng):
     n, height, width = images.shape[:3]
     wide = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), constant_values=-1)
     down, right = rng.integers(0, 2 * SHIFT + 1, (2, n, 1))
-    return wide[np.arange(n)[:, None, None], (down + np.arange(height))[:, :, None], (right + np.arange(width))[:, None, :]]
+    rows, columns = down + np.arange(height), right + np.arange(width)      # (n, height) and (n, width)
+    return wide[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 if __name__ == "__main__":
     network = train_classifier()
-    np.savez_compressed(Path(data.__file__).with_name(FILE), description=json.dumps(repr(network)), **network.state_dict())
-    print(f"accuracy on 1,000 held-out digits: {accuracy(network, *data.held_out_digits()):.1%}; written: tinygan/data/{FILE}")
+    path = Path(data.__file__).with_name(FILE)
+    np.savez_compressed(path, description=json.dumps(repr(network)), **network.state_dict())
+    share = accuracy(network, *data.held_out_digits())
+    print(f"accuracy on 1,000 held-out digits: {share:.1%}; written: tinygan/data/{FILE}")

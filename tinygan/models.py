@@ -56,11 +56,12 @@ def small_generator(latent=100, seed=0):
 
 
 def small_discriminator(seed=0):
-    """images (N, 28, 28, 1) → logits (N, 1). No batch normalisation in the first layer, so D sees the batch's mean."""
+    """images (N, 28, 28, 1) → logits (N, 1). No batch normalisation at all: with it in the second and third layer D wins
+    too clearly (D(x) 0.96 and D(G(z)) 0.06 at the end, without it 0.7 and 0.3), and the digits are worse."""
     return Sequential(
         Conv2D(1, 32, 4, stride=2), LeakyReLU(0.2),                                                     # 14×14×32
-        Conv2D(32, 64, 4, stride=2, bias=False), BatchNorm(64), LeakyReLU(0.2),                         # 7×7×64
-        Conv2D(64, 128, 3, stride=2, padding=1, bias=False), BatchNorm(128), LeakyReLU(0.2),            # 4×4×128
+        Conv2D(32, 64, 4, stride=2), LeakyReLU(0.2),                                                    # 7×7×64
+        Conv2D(64, 128, 3, stride=2, padding=1), LeakyReLU(0.2),                                        # 4×4×128
         Flatten(), Dense(4 * 4 * 128, 1),
     ).initialise(np.random.default_rng([seed, 1]), std=0.02)
 

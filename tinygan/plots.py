@@ -45,7 +45,7 @@ def losses(history, path):
     lower.axhline(0.5, color=GREY, linestyle="--", linewidth=1.5, label="½: D can only guess")
     lower.set(xlabel="step", ylabel="D's mean belief: real", xlim=(0, len(history["d_loss"]) + 1))
     for axis in (upper, lower):
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=3)      # above the curves, not on them
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=3)    # above the curves, not on them
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 

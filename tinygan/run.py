@@ -2,7 +2,9 @@
 
     config.json      what was run, enough to run it again
     checkpoint.npz   networks, optimisers, noise and data order; GAN.load reads it
-    samples.png      100 samples · progress.png  the same 8 noise vectors at 6 moments · losses.png  the game's two sides
+    samples.png      100 samples
+    progress.png     the same 8 noise vectors at 6 moments
+    losses.png       the game's two sides
 """
 import json
 import platform
@@ -62,11 +64,12 @@ def _seed_model(seed):
 
 def _points(seed):
     G, D = models.point_generator(seed=seed), models.point_discriminator(seed=seed)
-    return GAN(G, D, latent=2, g_optimizer=Adam(G.parameters(), lr=1e-3), d_optimizer=Adam(D.parameters(), lr=1e-3), seed=seed)
+    return GAN(G, D, latent=2, g_optimizer=Adam(G.parameters(), lr=1e-3), d_optimizer=Adam(D.parameters(), lr=1e-3),
+               seed=seed)
 
 
 PRESETS = {
-    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 2400, 32),
+    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 3000, 32),
     "mnist": Preset("the 60,000 digits of MNIST from --data DIR, the default recipe", _mnist, _small, 10000, 32),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
     "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _points, 3000, 128),
@@ -74,8 +77,8 @@ PRESETS = {
 }
 
 
-def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto", overwrite=False,
-          quiet=False):
+def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
+          overwrite=False, quiet=False):
     """Train preset `name` and write the run folder, by default runs/NAME; returns its Path.
 
     Ctrl-C ends the training after the step in hand and writes what there is.
@@ -89,8 +92,9 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     real = preset.load(data_folder)
     gan = preset.build(seed).to(_choose(device, say))
     _prepare(folder, overwrite)
-    config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed, "data": data_folder and str(data_folder),
-              "device": device, "python": platform.python_version(), "numpy": np.__version__}
+    config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
+              "data": data_folder and str(data_folder), "device": device,
+              "python": platform.python_version(), "numpy": np.__version__}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 
     say(f"{name}: {preset.about}; {steps:,} steps of {batch_size}, seed {seed}")
@@ -121,10 +125,11 @@ def _prepare(folder, overwrite):
     """Make the folder. One that holds anything is replaced only when that was asked for."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
-            raise TinyganError(f"{folder} exists already and is left as it is: choose another folder with --out, or --overwrite")
+            raise TinyganError(f"{folder} exists already and is left as it is: "
+                               "choose another folder with --out, or --overwrite")
         if not (folder / "config.json").is_file():
-            raise TinyganError(f"{folder} is no run of tinygan (it has no config.json), so --overwrite leaves it alone: "
-                               "choose another folder with --out")
+            raise TinyganError(f"{folder} is no run of tinygan (it has no config.json), "
+                               "so --overwrite leaves it alone: choose another folder with --out")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
 

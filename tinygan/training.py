@@ -73,7 +73,7 @@ class GAN:
         d_loss.backward()
         self.d_optimizer.step()
 
-        # G's step.  Fresh noise, and D looks again: it has changed, and the graph above belongs to weights that are gone.
+        # G's step.  Fresh noise, and D looks again: it has changed, and the graph above belongs to weights now gone.
         g_loss = g_loss_of(D(G(self.noise(N))))
         self.g_optimizer.zero_grad()
         g_loss.backward(inputs=G.parameters())     # through D to G; D's own gradients are not even computed
@@ -171,7 +171,8 @@ class GAN:
     def _checked(self, images, batch_size):
         """The images, if the game can be played with them."""
         if not is_array(images) or images.dtype.kind != "f":
-            raise TinyganError(f"images came as {getattr(images, 'dtype', type(images).__name__)}: expected an array of float32; "
+            kind = getattr(images, "dtype", type(images).__name__)
+            raise TinyganError(f"images came as {kind}: expected an array of float32; "
                                "for bytes from 0 to 255 use images.astype('float32') / 127.5 - 1")
         if not 1 <= batch_size <= len(images):
             raise TinyganError(f"batch size {batch_size} came with {len(images)} images: expected 1 to {len(images)}")
@@ -181,11 +182,14 @@ class GAN:
                                "reshape the images to (N, H, W, C) or use another generator")
         low, high = float(images.min()), float(images.max())
         if not np.isfinite(low + high):
-            raise TinyganError("the images contain NaN or infinite values: remove them first, one is enough to spoil every weight")
+            raise TinyganError("the images contain NaN or infinite values: "
+                               "remove them first, one is enough to spoil every weight")
         last = type(self.generator.modules()[-1])
-        if last in RANGES and not (RANGES[last][0] <= low and high <= RANGES[last][1]):
-            raise TinyganError(f"the images lie in [{low:g}, {high:g}] but the generator ends in {last.__name__} and paints in "
-                               f"[{RANGES[last][0]}, {RANGES[last][1]}]: D would tell them apart by that alone; rescale the images")
+        least, most = RANGES.get(last, (low, high))         # another last layer can paint any number
+        if not (least <= low and high <= most):
+            raise TinyganError(f"the images lie in [{low:g}, {high:g}] but the generator ends in {last.__name__} "
+                               f"and paints in [{least}, {most}]: D would tell them apart by that alone; "
+                               "rescale the images")
         return images
 
     # Keeping it
@@ -193,7 +197,7 @@ class GAN:
     def save(self, path):
         """Write everything to one .npz file, without pickle: networks, optimisers, noise, order of the data, history.
 
-        The file is written beside its place, flushed, and moved there: whatever happens, a whole file stands at `path`."""
+        Written beside its place, flushed, and moved there: whatever happens, a whole file stands at `path`."""
         path = Path(path)
         arrays = {"history": np.array([self.history[name] for name in self.history]), "waiting": self.waiting}
         for part, owner in self._parts().items():
@@ -224,11 +228,12 @@ class GAN:
                 arrays = {name: file[name] for name in file.files}
             about = json.loads(str(arrays.pop("description")))
             if about["format"] != FORMAT:
-                raise TinyganError(f"{path} has checkpoint format {about['format']}, this tinygan reads format {FORMAT}: "
-                                   "use the version that wrote it")
+                raise TinyganError(f"{path} has checkpoint format {about['format']}, "
+                                   f"this tinygan reads format {FORMAT}: use the version that wrote it")
             return cls._restored(about, arrays)
         except FileNotFoundError:
-            raise TinyganError(f"there is no checkpoint {path}: give the path of a checkpoint.npz that tinygan wrote") from None
+            raise TinyganError(f"there is no checkpoint {path}: "
+                               "give the path of a checkpoint.npz that tinygan wrote") from None
         except TinyganError:
             raise
         except (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, AttributeError, zipfile.BadZipFile,
@@ -241,10 +246,12 @@ class GAN:
         G, D = (layers.build(about[name]).astype(about["dtype"]) for name in ("generator", "discriminator"))
         g_optimizer, d_optimizer = (OPTIMISERS[name](network.parameters(), **settings) for network, (name, settings) in
                                     ((G, about["g_optimizer"]), (D, about["d_optimizer"])))
-        gan = cls(G, D, about["latent"], about["loss"], g_optimizer, d_optimizer, about["gradient_penalty"], about["averaging"])
+        gan = cls(G, D, about["latent"], about["loss"], g_optimizer, d_optimizer,
+                  about["gradient_penalty"], about["averaging"])
         for part, owner in gan._parts().items():
             start = f"{part}/"
-            owner.load_state_dict({name[len(start):]: array for name, array in arrays.items() if name.startswith(start)})
+            state = {name[len(start):]: array for name, array in arrays.items() if name.startswith(start)}
+            owner.load_state_dict(state)
         gan.steps, gan.rng.bit_generator.state, gan.waiting = about["steps"], about["rng"], arrays["waiting"]
         gan.history = {name: row.tolist() for name, row in zip(gan.history, arrays["history"], strict=True)}
         return gan
