@@ -146,9 +146,9 @@ def sigmoid(x):
 
     Computed as e^min(x, 0) / (1 + e^−|x|): no exponent is positive, so nothing overflows, and small values keep
     all their digits."""
-    xp = array_module(x.data)
+    xp, zero, one = array_module(x.data), x.dtype.type(0), x.dtype.type(1)
     with np.errstate(under="ignore"):       # e^−|x| may round to 0, which is then its right value
-        value = xp.exp(xp.minimum(x.data, 0)) / (1 + xp.exp(-abs(x.data)))
+        value = xp.exp(xp.minimum(x.data, zero)) / (one + xp.exp(-abs(x.data)))
     return record(value, (x, lambda g, y: g * y * sigmoid(-x)))
 
 
@@ -156,9 +156,9 @@ def softplus(x):
     """y = ln(1 + eˣ)     ∂y/∂x = σ(x)
 
     Computed as max(x, 0) + ln(1 + e^−|x|), which is exact and finite for every x."""
-    xp = array_module(x.data)
+    xp, zero = array_module(x.data), x.dtype.type(0)
     with np.errstate(under="ignore"):
-        value = xp.maximum(x.data, 0) + xp.log1p(xp.exp(-abs(x.data)))
+        value = xp.maximum(x.data, zero) + xp.log1p(xp.exp(-abs(x.data)))
     return record(value, (x, lambda g, y: g * sigmoid(x)))
 
 
