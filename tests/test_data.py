@@ -90,13 +90,11 @@ def test_first_of_each_class_keeps_the_order_of_the_file():
 
 
 @needs_mnist
-def test_digits_npz_is_reproduced_byte_for_byte(tmp_path):
+def test_digits_npz_is_reproduced(tmp_path):
     make_digits(MNIST, tmp_path / "digits.npz")
     with np.load(tmp_path / "digits.npz") as made:
         assert made.files == list(PACKAGED)
         assert all(np.array_equal(made[key], PACKAGED[key]) for key in PACKAGED)
-    if "zlib-ng" not in zlib.ZLIB_RUNTIME_VERSION:    # which packs the same arrays into other bytes
-        assert (tmp_path / "digits.npz").read_bytes() == DIGITS_NPZ.read_bytes()
 
 
 @needs_mnist

@@ -44,7 +44,7 @@ def test_progress_has_a_row_for_each_moment_and_a_column_for_each_noise(moments,
     images = np.ones((8, 12, 16, 1)) * np.where(np.arange(8) % 2, 1, 0.0)[:, None, None, None]   # grey, black, …
     plots.progress([(10 ** i, images) for i in range(moments)], tmp_path / "p.png")
     picture = imread(tmp_path / "p.png")
-    assert picture.shape[:2] == (round(120 * (0.85 * moments + 0.6)), 840)
+    assert picture.shape[1] == 840 and abs(picture.shape[0] - 120 * (0.85 * moments + 0.6)) <= 1
     black = grey(tmp_path / "p.png") < 0.02
     in_rows, in_columns = black.sum(axis=1) > 200, black.sum(axis=0) > 20 * moments     # letters are thinner
     assert np.count_nonzero(np.diff(in_rows.astype(int)) == 1) == moments

@@ -14,8 +14,7 @@ from tinygan.data.handwritten import read_split
 def make_digits(directory, path):
     """Write to `path` the first 500 of each class of the training set and the first 100 of the test set.
 
-    All arrays are uint8, images (5000, 28, 28) and (1000, 28, 28). The same files give the same bytes each
-    time: NumPy dates every member of the archive 1980-01-01. (zlib-ng packs the same arrays differently.)
+    All arrays are uint8, images (5000, 28, 28) and (1000, 28, 28).
     """
     images, labels = first_of_each_class(*read_split(directory, "train"), 500)
     test_images, test_labels = first_of_each_class(*read_split(directory, "test"), 100)
