@@ -6,7 +6,6 @@ import itertools
 import math
 import shutil
 import tracemalloc
-import zlib
 from importlib import resources
 from pathlib import Path
 
