@@ -19,12 +19,13 @@ Source     Dumoulin & Visin, "A guide to convolution arithmetic for deep learnin
 """
 from dataclasses import dataclass
 
-from .backend import array_module, chunks, parallel
+from .backend import array_module, chunks, column_sums, parallel
 from .errors import TinyganError
+from .ops import sum
 from .tensor import record
 
-CHUNK = 16               # images that a chunk has at most
-CACHE = 1 << 20          # numbers that a chunk's gathered windows may hold, so that they stay in the cache
+CHUNK = 32               # images that a chunk has at most
+CACHE = 1 << 19          # numbers that a chunk's gathered windows may hold, so that they stay in the cache
 GROUPS = 4                # parts of the batch whose weight gradients are added up side by side
 
 
@@ -79,26 +80,37 @@ def geometry_of_transpose(steps, kernel, stride, padding):
     return Geometry(size, kernel, stride, padding, tuple(steps))
 
 
-# The three maps as differentiable operations
+# The three maps as differentiable operations. A bias, where there is one, is added to each chunk while it is at hand.
 
-def convolve(x, w, geo):
-    """y[n, i, j, d] = Σ x̄[n, S·i + a, S·j + b, c] · w[a, b, c, d]       ∂y/∂x: transpose    ∂y/∂w: weight_gradient"""
-    return record(_convolve(x.data, w.data, geo),
+def convolve(x, w, geo, bias=None):
+    """y[n, i, j, d] = Σ x̄[n, S·i + a, S·j + b, c] · w[a, b, c, d] + bias[d]
+
+    ∂y/∂x: transpose    ∂y/∂w: weight_gradient    ∂y/∂bias: Σ over n, i, j"""
+    return record(_convolve(x.data, w.data, geo, _array(bias)),
                   (x, lambda g, y: transpose(g, w, geo)),
-                  (w, lambda g, y: weight_gradient(x, g, geo)))
+                  (w, lambda g, y: weight_gradient(x, g, geo)),
+                  (bias, lambda g, y: sum(g, (0, 1, 2))))
 
 
-def transpose(g, w, geo):
-    """x[n, S·i + a − top, S·j + b − left, c] = Σ w[a, b, c, d] · g[n, i, j, d]     ∂x/∂g: convolve   ∂x/∂w: weight_gradient
+def transpose(g, w, geo, bias=None):
+    """x[n, S·i + a − top, S·j + b − left, c] = Σ w[a, b, c, d] · g[n, i, j, d] + bias[c]
 
-    The sum runs over all (i, a) and (j, b) that meet in the same pixel. Both derivatives need the same windows of
-    the cotangent u, so the joint kernel gathers them once."""
-    def both(u, x, wanted):
-        return _convolve_and_weight_gradient(u, w.data, g.data, geo, *wanted)
+    The sum runs over all (i, a) and (j, b) that meet in the same pixel.
+    ∂x/∂g: convolve    ∂x/∂w: weight_gradient    ∂x/∂bias: Σ over all pixels
+    The first two need the same windows of the cotangent u, so the joint kernel gathers them once."""
+    def all_shares(u, x, wanted):
+        want_g, want_w, want_bias = (*wanted, False)[:3]
+        shares = _convolve_and_weight_gradient(u, w.data, g.data, geo, want_g, want_w)
+        return *shares, column_sums(u.reshape(-1, u.shape[3])) if want_bias else None
 
-    return record(_transpose(g.data, w.data, geo),
+    return record(_transpose(g.data, w.data, geo, _array(bias)),
                   (g, lambda u, x: convolve(u, w, geo)),
-                  (w, lambda u, x: weight_gradient(u, g, geo)), joint=both)
+                  (w, lambda u, x: weight_gradient(u, g, geo)),
+                  (bias, lambda u, x: sum(u, (0, 1, 2))), joint=all_shares)
+
+
+def _array(bias):
+    return None if bias is None else bias.data
 
 
 def weight_gradient(x, g, geo):
@@ -125,7 +137,7 @@ def _positions(x, geo, visit):
     return padded
 
 
-def plain_convolve(x, w, geo):
+def plain_convolve(x, w, geo, bias=None):
     """y += x̄ w: what a convolution is."""
     y = array_module(x).zeros((len(x), *geo.steps, w.shape[3]), x.dtype)
 
@@ -133,10 +145,10 @@ def plain_convolve(x, w, geo):
         y[n, i, j] += pixel @ w[a, b]
 
     _positions(x, geo, visit)
-    return y
+    return y if bias is None else y + bias
 
 
-def plain_transpose(g, w, geo):
+def plain_transpose(g, w, geo, bias=None):
     """x̄ += w g: every input pixel paints its kernel onto the output; then the padding is cropped."""
     x = array_module(g).zeros((len(g), *geo.size, w.shape[2]), g.dtype)
 
@@ -145,7 +157,7 @@ def plain_transpose(g, w, geo):
 
     inside, part = geo.inside
     x[(slice(None), *part)] = _positions(x, geo, visit)[(slice(None), *inside)]
-    return x
+    return x if bias is None else x + bias
 
 
 def plain_weight_gradient(x, g, geo):
@@ -161,78 +173,166 @@ def plain_weight_gradient(x, g, geo):
 
 # The fast kernels: a few images at a time, their windows gathered into the rows of a matrix, one matrix product
 
-def _images(geo, numbers):
-    """How many images make a chunk, if each position of g comes with so many numbers."""
-    return min(CHUNK, CACHE // (geo.steps[0] * geo.steps[1] * numbers))
+def _images(numbers, weights=0):
+    """How many images make a chunk, if the windows gathered from one are so many numbers. Where each chunk adds to the
+    gradient of so many weights, its windows should hold more numbers than they."""
+    return max(1, min(CHUNK, max(CACHE, 2 * weights) // numbers))
 
 
-def _windows(padded, geo, columns):
-    """A view of x̄ (N, ·, ·, C) as (N, I, J, K, columns·C): the first `columns` columns of every window. In a row of
-    a window they are contiguous."""
+def _padded(x, rows, columns):
+    """x (N, H, W, C) between the given rows and columns, (start, stop) each; zeros where they lie outside of x."""
+    padded = array_module(x).zeros((len(x), rows[1] - rows[0], columns[1] - columns[0], x.shape[3]), x.dtype)
+    (into_h, from_h), (into_w, from_w) = _overlap(rows, x.shape[1]), _overlap(columns, x.shape[2])
+    padded[:, into_h, into_w] = x[:, from_h, from_w]
+    return padded
+
+
+def _overlap(span, length):
+    """(the part of the span that lies in [0, length), counted from the span's start; the same, counted from 0)."""
+    start, stop = max(span[0], 0), max(min(span[1], length), max(span[0], 0))
+    return slice(start - span[0], stop - span[0]), slice(start, stop)
+
+
+def _windows(padded, stride, steps, rows, columns):
+    """The windows of rows × columns pixels, one every `stride` pixels, as a view (N, I, J, rows, columns·C): within a row
+    of a window the numbers are contiguous."""
     n, row, column, channel = padded.strides
     return array_module(padded).lib.stride_tricks.as_strided(
-        padded, (len(padded), *geo.steps, geo.kernel, columns * padded.shape[3]),
-        (n, geo.stride * row, geo.stride * column, row, channel))
+        padded, (len(padded), *steps, rows, columns * padded.shape[3]),
+        (n, stride * row, stride * column, row, channel))
 
 
 def _gather(x, geo):
     """All windows of x̄ as the rows of a matrix (N·I·J, K·K·C)."""
-    xp, (inside, part) = array_module(x), geo.inside
-    padded = xp.zeros((len(x), *geo.reach, x.shape[3]), x.dtype)
-    padded[(slice(None), *inside)] = x[(slice(None), *part)]
-    return _windows(padded, geo, geo.kernel).reshape(-1, geo.kernel ** 2 * x.shape[3])
+    K, C = geo.kernel, x.shape[3]
+    (top, _), (left, _) = geo.pads
+    padded = _padded(x, (-top, geo.reach[0] - top), (-left, geo.reach[1] - left))
+    windows = _windows(padded, geo.stride, geo.steps, K, K)
+    if C > 1:
+        return windows.reshape(-1, K * K * C)               # (N, I, J, K, K·C) → (N·I·J, K·K·C)
+    # K numbers are too short a run to copy: laid out the other way round, a row of the image is one run.
+    return windows.transpose(3, 4, 0, 1, 2).reshape(K * K, -1).T
 
 
-def _convolve(x, w, geo):
-    return _convolve_and_weight_gradient(x, w, None, geo, True, False)[0]
+def _convolve(x, w, geo, bias=None):
+    return _convolve_and_weight_gradient(x, w, None, geo, True, False, bias)[0]
 
 
 def _weight_gradient(x, g, geo):
     return _convolve_and_weight_gradient(x, None, g, geo, False, True)[1]
 
 
-def _convolve_and_weight_gradient(x, w, g, geo, want_y, want_w):
-    """(convolve(x, w), weight_gradient(x, g)) from one gather; None for what is not wanted.
+def _convolve_and_weight_gradient(x, w, g, geo, want_y, want_w, bias=None):
+    """(convolve(x, w) + bias, weight_gradient(x, g)) from one gather; None for what is not wanted.
 
     The batch is cut into GROUPS fixed parts; each adds up its own weight gradient, and the parts are added in
     order: the sum has the same bits whatever thread did what."""
     xp, K, C, D = array_module(x), geo.kernel, x.shape[3], (w if want_y else g).shape[3]
     y = xp.empty((len(x), *geo.steps, D), x.dtype) if want_y else None
     groups = chunks(x, -(-len(x) // GROUPS))
+    size = _images(geo.steps[0] * geo.steps[1] * K * K * C, K * K * C * D if want_w else 0)
     partial = xp.zeros((len(groups), K * K * C, D), x.dtype) if want_w else None
 
     def work(group):
         number, images = group
-        for part in chunks(x[images], _images(geo, K * K * C)):
+        for part in chunks(x[images], size):
             windows = _gather(x[images][part], geo)
             if want_y:
-                xp.matmul(windows, w.reshape(-1, D), out=y[images][part].reshape(-1, D))
+                rows = y[images][part].reshape(-1, D)       # (n, I, J, D) → (n·I·J, D)
+                xp.matmul(windows, w.reshape(-1, D), out=rows)
+                if bias is not None:
+                    rows += bias
             if want_w:
                 partial[number] += windows.T @ g[images][part].reshape(-1, D)
 
     parallel(work, list(enumerate(groups)))
-    return y, partial.sum(axis=0).reshape(K, K, C, D) if want_w else None
+    return y, partial.reshape(-1, K, K, C, D).sum(axis=0) if want_w else None
 
 
-def _transpose(g, w, geo):
-    """The scatter. What S neighbouring kernel columns paint for one pixel of g are S·C contiguous numbers of x̄, and
-    those of the next pixel adjoin: one matrix product paints them, and each sum runs along whole rows of the image."""
-    xp, (inside, part), K, S = array_module(g), geo.inside, geo.kernel, geo.stride
-    C, D = w.shape[2:]
-    x = xp.zeros((len(g), *geo.size, C), g.dtype)
-    thin = S * C == 1                                       # a product with one column is slow: then all K·K at once
+def _transpose(g, w, geo, bias=None):
+    if w.shape[2] == 1:
+        return _paint(g, w, geo, bias)
+    return _transpose_by_parity(g, w, geo, bias)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The pixels S·m + parity of x along one axis, m < count, and what they receive: they meet the kernel positions
+    first, first + S, …, and of these the last meets g at m + offset, the one before it at m + offset + 1, and so on."""
+    parity: int
+    count: int
+    first: int
+    taps: int            # how many positions
+    offset: int
+
+    @classmethod
+    def all(cls, size, before, geo):
+        """Every parity along an axis of x that is `size` long and padded by `before`, but for those that receive nothing."""
+        K, S = geo.kernel, geo.stride
+        for parity in range(min(S, size)):
+            first = (parity + before) % S                   # S·i + a = S·m + parity + before
+            taps = len(range(first, K, S))
+            if taps:
+                yield cls(parity, len(range(parity, size, S)), first, taps, (parity + before - first) // S - taps + 1)
+
+
+def _transpose_by_parity(g, w, geo, bias):
+    """The pixels of x that are S apart meet the same kernel positions, K/S of them in each direction. So each of these
+    S·S classes is a convolution of g with stride 1 by a part of the kernel, turned round, and is computed as one.
+
+    Classes with the same columns use the same windows, those with fewer rows a part of them."""
+    xp, S, (C, D), (H, W) = array_module(g), geo.stride, w.shape[2:], geo.size
+    x = xp.zeros((len(g), H, W, C), g.dtype)
+    (top, _), (left, _) = geo.pads
+    across, down = list(Parity.all(W, left, geo)), list(Parity.all(H, top, geo))
+    if bias is not None and len(across) * len(down) < S * S:
+        x += bias                                           # K < S: some pixels receive nothing else
+    if not across or not down:
+        return x
+    lines = max(v.count for v in down)
+    above, below = min(v.offset for v in down), max(v.offset + v.taps for v in down)
+    begin, end = min(q.offset for q in across), max(q.offset + q.taps + q.count - 1 for q in across)
+    kernels = {(p, q): w[p.first::S, q.first::S][::-1, ::-1].swapaxes(2, 3).reshape(-1, C)      # (taps·taps·D, C)
+               for p in down for q in across}
+
+    def work(images):
+        padded = _padded(g[images], (above, below + lines - 1), (begin, end))
+        for q in across:
+            windows = _windows(padded[:, :, q.offset - begin:], 1, (lines, q.count), below - above, q.taps)
+            windows = windows.reshape(-1, (below - above) * q.taps * D)
+            for p in down:
+                start = (p.offset - above) * q.taps * D
+                pixels = windows[:, start:start + p.taps * q.taps * D] @ kernels[p, q]
+                pixels = pixels.reshape(-1, lines, q.count, C)[:, :p.count]      # (n·lines·count, C) → (n, ·, ·, C)
+                target = x[images][:, p.parity::S, q.parity::S]
+                if bias is None:
+                    target[...] = pixels
+                else:
+                    xp.add(pixels, bias, out=target)
+
+    parallel(work, chunks(g, _images(lines * across[0].count * (below - above) * max(q.taps for q in across) * D)))
+    return x
+
+
+def _paint(g, w, geo, bias):
+    """For images of one channel: all K·K numbers that a pixel of g paints in one product, then every position (a, b) is
+    added to the image. The product is laid out so that a row of g is one run."""
+    xp, K, S, D = array_module(g), geo.kernel, geo.stride, w.shape[3]
+    x = xp.empty((len(g), *geo.size, 1), g.dtype)
+    (top, _), (left, _) = geo.pads
+    (H, W), (I, J) = geo.size, geo.steps
+    rows, columns = max(geo.reach[0], top + H), max(geo.reach[1], left + W)
 
     def work(images):
         pixels = g[images].reshape(-1, D)                   # (n, I, J, D) → (n·I·J, D)
-        padded = xp.zeros((len(g[images]), *geo.reach, C), g.dtype)
-        paint = pixels @ w.reshape(-1, D).T if thin else None
-        for b in range(0, K, S):
-            columns = min(S, K - b)
-            target = _windows(padded[:, :, b:], geo, columns)
-            for a in range(K):
-                painted = paint[:, a * K + b] if thin else pixels @ w[a, b:b + columns].reshape(-1, D).T
-                target[:, :, :, a] += painted.reshape(-1, *geo.steps, columns * C)     # (n·I·J, ·) → (n, I, J, ·)
-        x[images][(slice(None), *part)] = padded[(slice(None), *inside)]
+        paint = (w.reshape(-1, D) @ pixels.T).reshape(K, K, -1, I, J)
+        padded = xp.zeros((paint.shape[2], rows, columns), g.dtype)
+        if bias is not None:
+            padded += bias
+        for a in range(K):
+            for b in range(K):
+                padded[:, a:a + S * I:S, b:b + S * J:S] += paint[a, b]
+        x[images] = padded[:, top:top + H, left:left + W, None]
 
-    parallel(work, chunks(g, _images(geo, K * K if thin else S * C)))
+    parallel(work, chunks(g, _images(I * J * K * K)))
     return x

@@ -168,10 +168,6 @@ class _Weighted(Module):
             self.bias.data = backend.array_module(array).zeros_like(self.bias.data)
         return self
 
-    def _add_bias(self, y):
-        return y + self.bias if hasattr(self, "bias") else y
-
-
 class Dense(_Weighted):
     """y = x W + b        x (N, in_features), W (in_features, out_features), y (N, out_features)"""
 
@@ -183,7 +179,8 @@ class Dense(_Weighted):
     def forward(self, x):
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise TinyganError(f"{self} expects an input of shape (N, {self.in_features}), and {x.shape} came")
-        return self._add_bias(matmul(x, self.weight))
+        y = matmul(x, self.weight)
+        return y + self.bias if hasattr(self, "bias") else y
 
     def __repr__(self):
         return f"Dense({self.in_features}, {self.out_features}, bias={hasattr(self, 'bias')})"
@@ -236,7 +233,7 @@ class Conv2D(_Convolution):
     def forward(self, x):
         self._check(x)
         geo = conv.geometry(x.shape[1:3], self.kernel_size, self.stride, self._pads)
-        return self._add_bias(conv.convolve(x, self.weight, geo))
+        return conv.convolve(x, self.weight, geo, getattr(self, "bias", None))
 
 
 class Conv2DTranspose(_Convolution):
@@ -250,7 +247,7 @@ class Conv2DTranspose(_Convolution):
     def forward(self, x):
         self._check(x)
         geo = conv.geometry_of_transpose(x.shape[1:3], self.kernel_size, self.stride, self._pads)
-        return self._add_bias(conv.transpose(x, self.weight, geo))
+        return conv.transpose(x, self.weight, geo, getattr(self, "bias", None))
 
 
 class BatchNorm(Module):

@@ -23,7 +23,7 @@ from .backend import array_module, chunks, parallel
 from .ops import mean, sqrt, sum
 from .tensor import record
 
-BLOCK = 32_768        # numbers that one chunk of rows holds
+BLOCK = 1 << 18       # numbers that one chunk of rows holds
 
 
 def batch_norm(x, gamma, beta, eps):

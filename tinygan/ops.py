@@ -8,7 +8,7 @@ of the Tensor beside it). Shapes broadcast as in NumPy.
 """
 import numpy as np
 
-from .backend import array_module, device_of, elementwise, matmul as matrix_product
+from .backend import array_module, column_sums, device_of, elementwise, matmul as matrix_product
 from .errors import TinyganError
 from .tensor import Tensor, record
 
@@ -70,8 +70,15 @@ def sum_to(x, shape):
         return x
     new = x.ndim - len(shape)
     stretched = tuple(i + new for i, size in enumerate(shape) if size == 1 and x.shape[i + new] != 1)
-    total = x.data.sum(axis=tuple(range(new)) + stretched, keepdims=True).reshape(shape)
+    total = _sum(x.data, tuple(range(new)) + stretched).reshape(shape)
     return record(total, (x, lambda g, y: broadcast_to(g, x.shape)))
+
+
+def _sum(array, axes):
+    """Σ over the axes, which stay as axes of length 1. Over all but the last, it is the sum of the rows of a matrix."""
+    if array.ndim > 1 and array.size and sorted(axis % array.ndim for axis in axes) == list(range(array.ndim - 1)):
+        return column_sums(array.reshape(-1, array.shape[-1])).reshape((1,) * (array.ndim - 1) + (-1,))
+    return array.sum(axis=axes, keepdims=True)
 
 
 # Arithmetic
@@ -197,8 +204,9 @@ def leaky_relu(x, slope):
 
 def sum(x, axis=None, keepdims=False):
     """y = Σ x over the given axes (all of them for None).  Adjoint: y's cotangent goes to every term."""
-    kept = x.data.sum(axis=axis, keepdims=True)
-    total = kept if keepdims else x.data.sum(axis=axis)
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    kept = _sum(x.data, axes)
+    total = kept if keepdims else kept.squeeze(axes)
     return record(total, (x, lambda g, y: broadcast_to(reshape(g, kept.shape), x.shape)))
 
 

@@ -73,13 +73,18 @@ class Adam(_Optimiser):
         def kernel(theta, g, m, v):
             xp, number = array_module(theta), theta.dtype.type
             m *= number(beta1)
-            m += g * number(1 - beta1)
+            step = g * number(1 - beta1)
+            m += step
             v *= number(beta2)
-            v += g * g * number(1 - beta2)
-            root = xp.sqrt(v)
-            root *= number(b)
-            root += number(self.eps)
-            theta -= m / root * number(self.lr * a)
+            xp.multiply(g, g, out=step)
+            step *= number(1 - beta2)
+            v += step
+            xp.sqrt(v, out=step)
+            step *= number(b)
+            step += number(self.eps)
+            xp.divide(m, step, out=step)
+            step *= number(self.lr * a)
+            theta -= step
 
         for index, theta, g in self._with_gradient():
             self.m[index], self.v[index] = like(self.m[index], theta), like(self.v[index], theta)

@@ -53,6 +53,7 @@ class GAN:
         self.steps = 0
         self.history = {name: [] for name in ("d_loss", "g_loss", "d_real", "d_fake")}
 
+    @one_blas_thread()
     def step(self, real_batch):
         """One round of the game: D's step, then G's. Changes both networks; nothing waits for the device.
 
@@ -93,14 +94,13 @@ class GAN:
         images = self._checked(images, batch_size)
         pending = []
         try:
-            with one_blas_thread():
-                for _ in range(steps):
-                    metrics = self.step(images[self._next_batch(len(images), batch_size)])
-                    pending.append(metrics)
-                    for callback in callbacks:
-                        callback(self, metrics)
-                    if len(pending) == 100:
-                        self._remember(pending)
+            for _ in range(steps):
+                metrics = self.step(images[self._next_batch(len(images), batch_size)])
+                pending.append(metrics)
+                for callback in callbacks:
+                    callback(self, metrics)
+                if len(pending) == 100:
+                    self._remember(pending)
         finally:
             self._remember(pending)
         return self.history
