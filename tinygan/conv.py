@@ -265,15 +265,27 @@ class Parity:
     taps: int            # how many positions
     offset: int
 
-    @classmethod
-    def all(cls, size, before, geo):
-        """Every parity along an axis of x that is `size` long and padded by `before`, but for those that receive nothing."""
-        K, S = geo.kernel, geo.stride
+
+def _parities(geo):
+    """(those down the rows of x, those across its columns), but for parities that receive nothing."""
+    K, S = geo.kernel, geo.stride
+
+    def along(size, before):
         for parity in range(min(S, size)):
             first = (parity + before) % S                   # S·i + a = S·m + parity + before
             taps = len(range(first, K, S))
             if taps:
-                yield cls(parity, len(range(parity, size, S)), first, taps, (parity + before - first) // S - taps + 1)
+                offset = (parity + before - first) // S - taps + 1
+                yield Parity(parity, len(range(parity, size, S)), first, taps, offset)
+
+    (top, _), (left, _) = geo.pads
+    return list(along(geo.size[0], top)), list(along(geo.size[1], left))
+
+
+def _span(parities):
+    """(start, stop) of what these read of g along their axis; some of it may lie outside of g."""
+    return (min((p.offset for p in parities), default=0),
+            max((p.offset + p.taps + p.count - 1 for p in parities), default=0))
 
 
 def _transpose_by_parity(g, w, geo, bias):
@@ -281,25 +293,23 @@ def _transpose_by_parity(g, w, geo, bias):
     S·S classes is a convolution of g with stride 1 by a part of the kernel, turned round, and is computed as one.
 
     Classes with the same columns use the same windows, those with fewer rows a part of them."""
-    xp, S, (C, D), (H, W) = array_module(g), geo.stride, w.shape[2:], geo.size
-    x = xp.zeros((len(g), H, W, C), g.dtype)
-    (top, _), (left, _) = geo.pads
-    across, down = list(Parity.all(W, left, geo)), list(Parity.all(H, top, geo))
+    xp, S, (C, D) = array_module(g), geo.stride, w.shape[2:]
+    x = xp.zeros((len(g), *geo.size, C), g.dtype)
+    down, across = _parities(geo)
     if bias is not None and len(across) * len(down) < S * S:
         x += bias                                           # K < S: some pixels receive nothing else
     if not across or not down:
         return x
-    lines = max(v.count for v in down)
-    above, below = min(v.offset for v in down), max(v.offset + v.taps for v in down)
-    begin, end = min(q.offset for q in across), max(q.offset + q.taps + q.count - 1 for q in across)
+    lines, (above, _), (begin, end) = max(p.count for p in down), _span(down), _span(across)
+    rows = max(p.offset + p.taps for p in down) - above     # of the windows that all parities share
     kernels = {(p, q): w[p.first::S, q.first::S][::-1, ::-1].swapaxes(2, 3).reshape(-1, C)      # (taps·taps·D, C)
                for p in down for q in across}
 
     def work(images):
-        padded = _padded(g[images], (above, below + lines - 1), (begin, end))
+        padded = _padded(g[images], (above, above + rows + lines - 1), (begin, end))
         for q in across:
-            windows = _windows(padded[:, :, q.offset - begin:], 1, (lines, q.count), below - above, q.taps)
-            windows = windows.reshape(-1, (below - above) * q.taps * D)
+            windows = _windows(padded[:, :, q.offset - begin:], 1, (lines, q.count), rows, q.taps)
+            windows = windows.reshape(-1, rows * q.taps * D)
             for p in down:
                 start = (p.offset - above) * q.taps * D
                 pixels = windows[:, start:start + p.taps * q.taps * D] @ kernels[p, q]
@@ -310,29 +320,34 @@ def _transpose_by_parity(g, w, geo, bias):
                 else:
                     xp.add(pixels, bias, out=target)
 
-    parallel(work, chunks(g, _images(lines * across[0].count * (below - above) * max(q.taps for q in across) * D)))
+    parallel(work, chunks(g, _images(lines * across[0].count * rows * max(q.taps for q in across) * D)))
     return x
 
 
 def _paint(g, w, geo, bias):
-    """For images of one channel: all K·K numbers that a pixel of g paints in one product, then every position (a, b) is
-    added to the image. The product is laid out so that a row of g is one run."""
-    xp, K, S, D = array_module(g), geo.kernel, geo.stride, w.shape[3]
-    x = xp.empty((len(g), *geo.size, 1), g.dtype)
-    (top, _), (left, _) = geo.pads
-    (H, W), (I, J) = geo.size, geo.steps
-    rows, columns = max(geo.reach[0], top + H), max(geo.reach[1], left + W)
+    """For images of one channel: all K·K numbers that a pixel of g paints in one product, laid out so that for each
+    position (a, b) a row of g is one run; then for each parity the sum over its positions, each looked up where it fell."""
+    xp, K, S, D, (I, J) = array_module(g), geo.kernel, geo.stride, w.shape[3], geo.steps
+    x = xp.zeros((len(g), *geo.size, 1), g.dtype)
+    down, across = _parities(geo)
+    (above, below), (begin, end) = _span(down), _span(across)
 
     def work(images):
-        pixels = g[images].reshape(-1, D)                   # (n, I, J, D) → (n·I·J, D)
-        paint = (w.reshape(-1, D) @ pixels.T).reshape(K, K, -1, I, J)
-        padded = xp.zeros((paint.shape[2], rows, columns), g.dtype)
+        paint = w.reshape(-1, D) @ g[images].reshape(-1, D).T                # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
+        padded = _padded(paint.reshape(-1, I, J, 1), (above, below), (begin, end))
+        padded = padded.reshape(K, K, -1, below - above, end - begin)
+        a, b, n, i, j = padded.strides
+        for p in down:
+            for q in across:
+                painted = xp.lib.stride_tricks.as_strided(
+                    padded[p.first:, q.first:, :, p.offset + p.taps - 1 - above:, q.offset + q.taps - 1 - begin:],
+                    (p.taps, q.taps, padded.shape[2], p.count, q.count), (S * a - i, S * b - j, n, i, j))
+                x[images][:, p.parity::S, q.parity::S, 0] = painted.sum(axis=(0, 1))
         if bias is not None:
-            padded += bias
-        for a in range(K):
-            for b in range(K):
-                padded[:, a:a + S * I:S, b:b + S * J:S] += paint[a, b]
-        x[images] = padded[:, top:top + H, left:left + W, None]
+            x[images] += bias
 
-    parallel(work, chunks(g, _images(I * J * K * K)))
+    if down and across:
+        parallel(work, chunks(g, _images(I * J * K * K)))
+    elif bias is not None:
+        x += bias
     return x
