@@ -158,9 +158,10 @@ def test_plain_kernels_equal_the_loops(case):
 
 @pytest.mark.parametrize("channels, stride", [(1, 1), (1, 2), (3, 1), (3, 2)])      # (1, 1) paints all K·K at once
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 8, 11])
-def test_any_batch_in_small_chunks(channels, stride, n, rng, monkeypatch):
-    """Groups of unequal size, chunks of two images and a last one, against the plain kernels."""
-    monkeypatch.setattr(conv, "CHUNK", 2)
+def test_any_batch_in_small_parts(channels, stride, n, rng, monkeypatch):
+    """Parts of unequal size, gathered two images at a time or fewer, against the plain kernels."""
+    monkeypatch.setattr(conv, "LIGHT", 1)
+    monkeypatch.setattr(conv, "CACHE", 2 * 30 * 9 * channels)
     geo = conv.geometry((5, 6), 3, stride, "same")
     x, w = rng.standard_normal((n, 5, 6, channels)), rng.standard_normal((3, 3, channels, 2))
     g = rng.standard_normal((n, *geo.steps, 2))

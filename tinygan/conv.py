@@ -24,9 +24,9 @@ from .errors import TinyganError
 from .ops import sum
 from .tensor import record
 
-CHUNK = 32               # images that a chunk has at most
-CACHE = 1 << 19          # numbers that a chunk's gathered windows may hold, so that they stay in the cache
-GROUPS = 4                # parts of the batch whose weight gradients are added up side by side
+GROUPS = 4               # parts that a batch is cut into for the threads; each adds up its own weight gradient
+LIGHT = 1 << 17          # numbers that the windows of a part should hold at least, or handing it over costs too much
+CACHE = 1 << 19          # numbers that the windows gathered at one time may hold, so that they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,16 @@ def plain_weight_gradient(x, g, geo):
 
 # The fast kernels: a few images at a time, their windows gathered into the rows of a matrix, one matrix product
 
+def _share(batch, numbers):
+    """How many images one thread takes at a time, if the windows of one hold so many numbers: a part of the batch."""
+    parts = max(1, min(GROUPS, batch * numbers // LIGHT))
+    return -(-batch // parts)
+
+
 def _images(numbers, weights=0):
-    """How many images make a chunk, if the windows gathered from one are so many numbers. Where each chunk adds to the
-    gradient of so many weights, its windows should hold more numbers than they."""
-    return max(1, min(CHUNK, max(CACHE, 2 * weights) // numbers))
+    """How many images are gathered at one time. Where the gradient of so many weights is then added to, their windows
+    should hold more numbers than it."""
+    return max(1, max(CACHE, 2 * weights) // numbers)
 
 
 def _padded(x, rows, columns):
@@ -225,12 +231,12 @@ def _weight_gradient(x, g, geo):
 def _convolve_and_weight_gradient(x, w, g, geo, want_y, want_w, bias=None):
     """(convolve(x, w) + bias, weight_gradient(x, g)) from one gather; None for what is not wanted.
 
-    The batch is cut into GROUPS fixed parts; each adds up its own weight gradient, and the parts are added in
-    order: the sum has the same bits whatever thread did what."""
+    The batch is cut into parts that depend on shapes alone; each adds up its own weight gradient, and these are added
+    in order: the sum has the same bits whatever thread did what."""
     xp, K, C, D = array_module(x), geo.kernel, x.shape[3], (w if want_y else g).shape[3]
     y = xp.empty((len(x), *geo.steps, D), x.dtype) if want_y else None
-    groups = chunks(x, -(-len(x) // GROUPS))
-    size = _images(geo.steps[0] * geo.steps[1] * K * K * C, K * K * C * D if want_w else 0)
+    numbers = geo.steps[0] * geo.steps[1] * K * K * C
+    groups, size = chunks(x, _share(len(x), numbers)), _images(numbers, K * K * C * D if want_w else 0)
     partial = xp.zeros((len(groups), K * K * C, D), x.dtype) if want_w else None
 
     def work(group):
@@ -305,6 +311,8 @@ def _transpose_by_parity(g, w, geo, bias):
     kernels = {(p, q): w[p.first::S, q.first::S][::-1, ::-1].swapaxes(2, 3).reshape(-1, C)      # (taps·taps·D, C)
                for p in down for q in across}
 
+    numbers = lines * across[0].count * rows * max(q.taps for q in across) * D
+
     def work(images):
         padded = _padded(g[images], (above, above + rows + lines - 1), (begin, end))
         for q in across:
@@ -320,7 +328,7 @@ def _transpose_by_parity(g, w, geo, bias):
                 else:
                     xp.add(pixels, bias, out=target)
 
-    parallel(work, chunks(g, _images(lines * across[0].count * rows * max(q.taps for q in across) * D)))
+    parallel(work, chunks(g, min(_share(len(g), numbers), _images(numbers))))
     return x
 
 
@@ -347,7 +355,7 @@ def _paint(g, w, geo, bias):
             x[images] += bias
 
     if down and across:
-        parallel(work, chunks(g, _images(I * J * K * K)))
+        parallel(work, chunks(g, _share(len(g), I * J * (K * K + D))))
     elif bias is not None:
         x += bias
     return x
