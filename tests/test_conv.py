@@ -237,6 +237,7 @@ def test_the_order_in_which_the_chunks_are_worked_leaves_no_trace(rng, monkeypat
     """Whatever thread comes first: each chunk has a place of its own, and the sums are in chunk order."""
     geo = conv.geometry((6, 6), 3, 2, "same")
     x, w, g = rng.standard_normal((40, 6, 6, 3)), rng.standard_normal((3, 3, 3, 2)), rng.standard_normal((40, 3, 3, 2))
+    monkeypatch.setattr(conv, "LIGHT", 1)
     forwards = [*conv._convolve_and_weight_gradient(x, w, g, geo, True, True), conv._transpose(g, w, geo)]
     monkeypatch.setattr(conv, "parallel", lambda work, chunks: [work(chunk) for chunk in reversed(chunks)])
     backwards = [*conv._convolve_and_weight_gradient(x, w, g, geo, True, True), conv._transpose(g, w, geo)]

@@ -202,17 +202,17 @@ def elementwise(kernel, *arrays):
     parallel(lambda block: kernel(*[array[block] for array in flat]), chunks(flat[0], BLOCK), flat[0].size)
 
 
+def add_rows(rows, out):
+    """out = Σ over the rows of an array (M, C), as a product with ones: BLAS adds columns faster than NumPy's sum does."""
+    xp = array_module(rows)
+    xp.matmul(xp.ones(len(rows), rows.dtype), rows, out=out)
+
+
 def column_sums(rows):
-    """Σ over the rows of an array (M, C), as products with rows of ones: BLAS adds columns faster than NumPy's sum does.
-    In fixed parts, added in order."""
+    """Σ over the rows of an array (M, C), in parts that are added in order."""
     xp, parts = array_module(rows), chunks(rows, BLOCK // max(1, rows.shape[1]))
     partial = xp.empty((len(parts), rows.shape[1]), rows.dtype)
-
-    def work(numbered):
-        k, part = numbered
-        xp.matmul(xp.ones(len(rows[part]), rows.dtype), rows[part], out=partial[k])
-
-    parallel(work, list(enumerate(parts)), rows.size)
+    parallel(lambda k: add_rows(rows[parts[k]], out=partial[k]), range(len(parts)), rows.size)
     return partial.sum(axis=0)
 
 

@@ -19,7 +19,7 @@ gradient of Σ y is zero: a check with a constant cotangent passes any mistake.
 
 Source: Ioffe & Szegedy, "Batch Normalization" (2015), section 3.
 """
-from .backend import array_module, chunks, parallel
+from .backend import add_rows, array_module, chunks, parallel
 from .ops import mean, sqrt, sum
 from .tensor import record
 
@@ -61,11 +61,6 @@ def _row_chunks(rows):
     return chunks(rows, BLOCK // rows.shape[1])
 
 
-def _column_sums(rows):
-    """Σ over the rows, as a product with a row of ones: BLAS adds columns faster than NumPy's sum does."""
-    return array_module(rows).ones(len(rows), rows.dtype) @ rows
-
-
 def _statistics(rows):
     """Mean and biased variance of each column, reading the rows once: each chunk's own mean and Σ (x − mean)²,
     merged exactly (Chan, Golub & LeVeque, "Algorithms for computing the sample variance", 1983, equation 2.1)."""
@@ -73,14 +68,15 @@ def _statistics(rows):
     M, C = rows.shape
     means, squares = xp.empty((len(parts), C), rows.dtype), xp.empty((len(parts), C), rows.dtype)
 
-    def work(numbered):
-        k, part = numbered
-        means[k] = _column_sums(rows[part]) / (part.stop - part.start)
-        centred = rows[part] - means[k]
+    def work(k):
+        block = rows[parts[k]]
+        add_rows(block, out=means[k])
+        means[k] /= len(block)
+        centred = block - means[k]
         centred *= centred
-        squares[k] = _column_sums(centred)
+        add_rows(centred, out=squares[k])
 
-    parallel(work, list(enumerate(parts)), rows.size)
+    parallel(work, range(len(parts)), rows.size)
     share = xp.asarray([(part.stop - part.start) / M for part in parts], rows.dtype)[:, None]
     mu = (share * means).sum(axis=0)
     return mu, squares.sum(axis=0) / M + (share * (means - mu) ** 2).sum(axis=0)
@@ -107,14 +103,13 @@ def _backward(g, rows, gamma, mu, r):
     cotangent = g.reshape(M, C)                             # (…, C) → (M, C)
     sums, products = xp.empty((len(parts), C), g.dtype), xp.empty((len(parts), C), g.dtype)
 
-    def reduce(numbered):
-        k, part = numbered
-        sums[k] = _column_sums(cotangent[part])
-        centred = rows[part] - mu
-        centred *= cotangent[part]
-        products[k] = _column_sums(centred)
+    def reduce(k):
+        add_rows(cotangent[parts[k]], out=sums[k])
+        centred = rows[parts[k]] - mu
+        centred *= cotangent[parts[k]]
+        add_rows(centred, out=products[k])
 
-    parallel(reduce, list(enumerate(parts)), rows.size)
+    parallel(reduce, range(len(parts)), rows.size)
     g_beta, g_gamma = sums.sum(axis=0), products.sum(axis=0) * r
 
     out = xp.empty(rows.shape, rows.dtype)

@@ -96,9 +96,14 @@ class Tensor:
         if inputs is None:
             inputs = [t for t in topological_order(self) if t.requires_grad and not t.edges]
         inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+        seen = {id(cotangent), id(getattr(cotangent, "data", None))}
         for leaf, g in zip(inputs, grad(self, inputs, cotangent)):
-            # A copy: g may be a view, or be shared with another leaf (both sides of a sum receive the same g).
-            leaf.grad = Tensor(g.data.copy()) if leaf.grad is None else Tensor(leaf.grad.data + g.data)
+            if leaf.grad is not None:
+                leaf.grad = Tensor(leaf.grad.data + g.data)
+            else:
+                # A view, or an array that someone else holds too (both sides of a sum receive the same g), is copied.
+                leaf.grad = Tensor(g.data if g.data.flags.owndata and id(g.data) not in seen else g.data.copy())
+            seen.add(id(g.data))
 
 
 def record(data, *edges, joint=None):
