@@ -129,3 +129,35 @@ def test_a_constant_feature_is_finite(scale, seed):
 def test_more_features_than_a_chunk_holds(rng):
     arrays = [rng.standard_normal(s) for s in ((3, 40_000), (40_000,), (40_000,))]
     np.testing.assert_allclose(fused(*map(tg.Tensor, arrays)).data, composed(*map(tg.Tensor, arrays)).data, atol=1e-9)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize("shape", [(6, 3), (3, 4, 5, 2)])
+def test_with_leaky_relu_in_the_same_pass(shape, slope, rng):
+    """y, statistics, and both ways to each derivative, against the two layers one after the other."""
+    x, u = tg.Tensor(rng.standard_normal(shape), True), rng.standard_normal(shape)
+    gamma, beta = (tg.Tensor(rng.standard_normal(shape[-1]), True) for _ in "12")
+    fused, *statistics = batch_norm(x, gamma, beta, EPS, slope)
+    first, *expected = batch_norm(x, gamma, beta, EPS)
+    one_by_one = ops.leaky_relu(first, slope)
+    np.testing.assert_allclose(fused.data, one_by_one.data, atol=1e-14)
+    for one, two in zip(statistics, expected):
+        np.testing.assert_array_equal(one, two)
+    for create_graph in (False, True):
+        ours, theirs = (tg.grad(y, (x, gamma, beta), u, create_graph) for y in (fused, one_by_one))
+        for one, two in zip(ours, theirs):
+            np.testing.assert_allclose(one.data, two.data, atol=1e-12)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_block_of_batch_norm_and_leaky_relu_in_a_sequential(order, rng):
+    block = tg.Sequential(tg.Dense(4, 3), tg.BatchNorm(3), tg.LeakyReLU(0.3), tg.BatchNorm(3), tg.LeakyReLU(0.0), tg.Tanh())
+    tg.check_gradients(block, rng.standard_normal((7, 4)), order=order)
+    points = rng.standard_normal((5, 4)).astype(np.float32)
+    for training in (True, False):
+        block.train(training)
+        y = block(points)
+        x = tg.Tensor(points)
+        for layer in block.layers:
+            x = layer(x)
+        np.testing.assert_allclose(y.data, x.data, atol=1e-5)

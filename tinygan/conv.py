@@ -249,7 +249,7 @@ def _convolve_and_weight_gradient(x, w, g, geo, want_y, want_w, bias=None):
                 if bias is not None:
                     rows += bias
             if want_w:
-                partial[number] += windows.T @ g[images][part].reshape(-1, D)
+                partial[number] += xp.matmul(windows.T, g[images][part].reshape(-1, D))
 
     parallel(work, list(enumerate(groups)))
     return y, partial.reshape(-1, K, K, C, D).sum(axis=0) if want_w else None
@@ -320,7 +320,7 @@ def _transpose_by_parity(g, w, geo, bias):
             windows = windows.reshape(-1, rows * q.taps * D)
             for p in down:
                 start = (p.offset - above) * q.taps * D
-                pixels = windows[:, start:start + p.taps * q.taps * D] @ kernels[p, q]
+                pixels = xp.matmul(windows[:, start:start + p.taps * q.taps * D], kernels[p, q])
                 pixels = pixels.reshape(-1, lines, q.count, C)[:, :p.count]      # (n·lines·count, C) → (n, ·, ·, C)
                 target = x[images][:, p.parity::S, q.parity::S]
                 if bias is None:
@@ -341,7 +341,7 @@ def _paint(g, w, geo, bias):
     (above, below), (begin, end) = _span(down), _span(across)
 
     def work(images):
-        paint = w.reshape(-1, D) @ g[images].reshape(-1, D).T                # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
+        paint = xp.matmul(w.reshape(-1, D), g[images].reshape(-1, D).T)              # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
         padded = _padded(paint.reshape(-1, I, J, 1), (above, below), (begin, end))
         padded = padded.reshape(K, K, -1, below - above, end - begin)
         a, b, n, i, j = padded.strides

@@ -134,8 +134,14 @@ class Sequential(Module):
         self.layers = layers
 
     def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
+        """A LeakyReLU right behind a BatchNorm is computed along with it: one pass over the data less, and one array."""
+        layers = list(self.layers)
+        while layers:
+            layer = layers.pop(0)
+            if type(layer) is BatchNorm and layers and type(layers[0]) is LeakyReLU:
+                x = layer.forward(x, slope=layers.pop(0).slope)
+            else:
+                x = layer(x)
         return x
 
     def __repr__(self):
@@ -278,7 +284,7 @@ class BatchNorm(Module):
         self.running_mean, self.running_var = xp.zeros_like(self.running_mean), xp.ones_like(self.running_var)
         return self
 
-    def forward(self, x):
+    def forward(self, x, slope=None):
         if x.ndim < 2 or x.shape[-1] != self.features:
             raise TinyganError(f"{self} expects an input of shape (N, …, {self.features}), and {x.shape} came")
         if x.dtype != self.gamma.dtype:
@@ -286,11 +292,12 @@ class BatchNorm(Module):
                                "convert one with .astype()")
         if not self.training:
             scale = self.gamma / sqrt(Tensor(self.running_var) + self.eps)
-            return (x - Tensor(self.running_mean)) * scale + self.beta
+            y = (x - Tensor(self.running_mean)) * scale + self.beta
+            return y if slope is None else leaky_relu(y, slope)
         if x.size == self.features:
             raise TinyganError(f"{self} got one row, {x.shape}, in training mode: a single row has no variance; "
                                "use a larger batch, or .eval()")
-        y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps)
+        y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps, slope)
         # New arrays, never in place: a checkpoint or a copy may still hold the old ones.
         m = self.momentum
         self.running_mean = m * self.running_mean + (1 - m) * mean

@@ -20,14 +20,16 @@ gradient of Σ y is zero: a check with a constant cotangent passes any mistake.
 Source: Ioffe & Szegedy, "Batch Normalization" (2015), section 3.
 """
 from .backend import add_rows, array_module, chunks, parallel
-from .ops import mean, sqrt, sum
-from .tensor import record
+from .ops import leaky, leaky_backward, leaky_slopes, mean, sqrt, sum
+from .tensor import Tensor, record
 
 BLOCK = 1 << 18       # numbers that one chunk of rows holds
 
 
-def batch_norm(x, gamma, beta, eps):
-    """(y, mean, variance) for x (…, C), gamma and beta (C,): y is a Tensor, the (biased) statistics are arrays (C,)."""
+def batch_norm(x, gamma, beta, eps, slope=None):
+    """(y, mean, variance) for x (…, C), gamma and beta (C,): y is a Tensor, the (biased) statistics are arrays (C,).
+
+    With a slope, LeakyReLU is applied in the same pass, y = max(u, slope·u) for u = γ·x̂ + β, and u is never stored."""
     rows = x.data.reshape(-1, x.shape[-1])                  # (…, C) → (M, C)
     mu, v = _statistics(rows)
     r = 1 / array_module(v).sqrt(v + x.dtype.type(eps))
@@ -40,20 +42,27 @@ def batch_norm(x, gamma, beta, eps):
         r = 1 / sqrt(mean(centred * centred, axes, keepdims=True) + eps)
         return centred * r, r
 
+    def before_slope(g, y):
+        if slope is None:
+            return g
+        slopes = array_module(y.data).empty(y.shape, y.dtype)
+        leaky_slopes(y.data, slope, slopes)
+        return g * Tensor(slopes)
+
     def x_share(g, y):
-        x_hat, r = normalised()
+        g, (x_hat, r) = before_slope(g, y), normalised()
         return gamma * r * (g - mean(g, axes, keepdims=True) - x_hat * mean(g * x_hat, axes, keepdims=True))
 
     def gamma_share(g, y):
-        return sum(g * normalised()[0], axes)
+        return sum(before_slope(g, y) * normalised()[0], axes)
 
     def beta_share(g, y):
-        return sum(g, axes)
+        return sum(before_slope(g, y), axes)
 
     def all_shares(g, y, wanted):
-        return _backward(g, rows, gamma.data, mu, r)
+        return _backward(g, y, rows, gamma.data, mu, r, slope)
 
-    y = _scale(rows, gamma.data * r, beta.data - gamma.data * r * mu).reshape(x.shape)
+    y = _scale(rows, gamma.data * r, beta.data - gamma.data * r * mu, slope).reshape(x.shape)
     return record(y, (x, x_share), (gamma, gamma_share), (beta, beta_share), joint=all_shares), mu, v
 
 
@@ -82,45 +91,52 @@ def _statistics(rows):
     return mu, squares.sum(axis=0) / M + (share * (means - mu) ** 2).sum(axis=0)
 
 
-def _scale(rows, scale, shift):
-    """rows·scale + shift."""
+def _scale(rows, scale, shift, slope):
+    """rows·scale + shift, through LeakyReLU if there is a slope."""
     xp = array_module(rows)
     y = xp.empty(rows.shape, rows.dtype)
 
     def work(part):
         xp.multiply(rows[part], scale, out=y[part])
         y[part] += shift
+        if slope is not None:
+            leaky(y[part], slope, y[part])
 
     parallel(work, _row_chunks(rows), rows.size)
     return y
 
 
-def _backward(g, rows, gamma, mu, r):
+def _backward(g, y, rows, gamma, mu, r, slope):
     """∂L/∂x, ∂L/∂γ, ∂L/∂β in two passes over g and x: the two sums, then
-    ∂L/∂x = γ·r·(g − E g − x̂ E[g x̂]) = γ·r·g − γ·r²·E[g x̂]·(x − μ) − γ·r·E g, a scale, a scale and a shift."""
+    ∂L/∂x = γ·r·(g − E g − x̂ E[g x̂]) = γ·r·g − γ·r²·E[g x̂]·(x − μ) − γ·r·E g, a scale, a scale and a shift.
+    If there is a slope, the first pass takes g back through LeakyReLU."""
     xp, parts = array_module(rows), _row_chunks(rows)
-    M, C = rows.shape
-    cotangent = g.reshape(M, C)                             # (…, C) → (M, C)
+    (M, C), shape = rows.shape, g.shape
+    g, y, out = g.reshape(M, C), y.reshape(M, C), xp.empty(rows.shape, rows.dtype)       # (…, C) → (M, C)
     sums, products = xp.empty((len(parts), C), g.dtype), xp.empty((len(parts), C), g.dtype)
+    cotangent = g if slope is None else out
 
     def reduce(k):
-        add_rows(cotangent[parts[k]], out=sums[k])
-        centred = rows[parts[k]] - mu
-        centred *= cotangent[parts[k]]
+        part = parts[k]
+        if slope is not None:
+            leaky_backward(y[part], g[part], slope, out[part])
+        add_rows(cotangent[part], out=sums[k])
+        centred = rows[part] - mu
+        centred *= cotangent[part]
         add_rows(centred, out=products[k])
 
     parallel(reduce, range(len(parts)), rows.size)
     g_beta, g_gamma = sums.sum(axis=0), products.sum(axis=0) * r
 
-    out = xp.empty(rows.shape, rows.dtype)
     along_x = -gamma * r * r * g_gamma / M
     shift = -gamma * r * g_beta / M
 
-    def work(part):
+    def combine(part):
+        along_g = cotangent[part] * (gamma * r)
         xp.subtract(rows[part], mu, out=out[part])
         out[part] *= along_x
-        out[part] += cotangent[part] * (gamma * r)
+        out[part] += along_g
         out[part] += shift
 
-    parallel(work, parts, rows.size)
-    return out.reshape(g.shape), g_gamma, g_beta
+    parallel(combine, parts, rows.size)
+    return out.reshape(shape), g_gamma, g_beta

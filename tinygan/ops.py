@@ -170,34 +170,43 @@ def softplus(x):
 
 
 def leaky_relu(x, slope):
-    """y = x where x > 0, slope·x elsewhere          ∂y/∂x = 1 or slope   (0 ≤ slope < 1; at x = 0: slope)"""
-    xp, slope, rest = array_module(x.data), x.dtype.type(slope), x.dtype.type(1 - slope)
-    value = xp.empty(x.shape, x.dtype)
+    """y = x where x > 0, slope·x elsewhere          ∂y/∂x = 1 or slope   (0 ≤ slope < 1; at x = 0: slope)
 
-    def forward(y, x):                      # the larger of x and slope·x, since slope < 1
-        xp.multiply(x, slope, out=y)
-        xp.maximum(x, y, out=y)
-
-    def derivative(out, x):                 # slope + (1 − slope)·[x > 0], without a branch
-        xp.multiply(x > 0, rest, out=out)
-        out += slope
-
-    def backward(out, x, g):
-        derivative(out, x)
-        out *= g
+    y > 0 where x > 0, so the derivative can be told from y as well."""
+    xp = array_module(x.data)
 
     def share(g, y):
         slopes = xp.empty(x.shape, x.dtype)
-        elementwise(derivative, slopes, x.data)
+        elementwise(lambda out, y: leaky_slopes(y, slope, out), slopes, y.data)
         return g * Tensor(slopes)
 
     def fast_share(g, y, wanted):
         out = xp.empty(x.shape, x.dtype)
-        elementwise(backward, out, x.data, g)
+        elementwise(lambda out, y, g: leaky_backward(y, g, slope, out), out, y, g)
         return (out,)
 
-    elementwise(forward, value, x.data)
+    value = xp.empty(x.shape, x.dtype)
+    elementwise(lambda y, x: leaky(x, slope, y), value, x.data)
     return record(value, (x, share), joint=fast_share)
+
+
+# The same on arrays, for whoever has a block of one at hand.
+
+def leaky(x, slope, out):
+    """The larger of x and slope·x, since slope < 1."""
+    array_module(x).maximum(x, x * x.dtype.type(slope), out=out)
+
+
+def leaky_slopes(y, slope, out):
+    """slope + (1 − slope)·[y > 0], without a branch."""
+    array_module(y).multiply(y > 0, y.dtype.type(1 - slope), out=out)
+    out += y.dtype.type(slope)
+
+
+def leaky_backward(y, g, slope, out):
+    """g times the slope at each place."""
+    leaky_slopes(y, slope, out)
+    out *= g
 
 
 # Sums, products, shapes
