@@ -95,7 +95,8 @@ def available(device):
             return False, "CuPy is installed but finds no NVIDIA GPU or driver: install the driver, or use the CPU"
         ran = int((cupy.arange(3) + 1).sum()) == 6
     except Exception as error:
-        return False, f"CuPy finds a GPU but a first kernel failed ({error}): mend the CUDA installation, or use the CPU"
+        return False, (f"CuPy finds a GPU but a first kernel failed ({error}): "
+                       "mend the CUDA installation, or use the CPU")
     return (True, "one kernel ran on the GPU") if ran else (False, "a first kernel on the GPU gave a wrong sum")
 
 
@@ -150,8 +151,8 @@ def one_blas_thread():
 
 
 def parallel(work, chunks, numbers=None):
-    """Call work(chunk) for every chunk, on all threads that BLAS may use, the calling one among them. Which thread takes
-    which chunk is left to chance, so work must write to places of its own.
+    """Call work(chunk) for every chunk, on all threads that BLAS may use, the calling one among them. Which thread
+    takes which chunk is left to chance, so work must write to places of its own.
 
     numbers: how many there are in all, for light work such as sums, where handing over a few costs more than it saves.
     Work that calls parallel again does it alone, so no thread ever waits for another's turn."""
@@ -203,7 +204,7 @@ def elementwise(kernel, *arrays):
 
 
 def add_rows(rows, out):
-    """out = Σ over the rows of an array (M, C), as a product with ones: BLAS adds columns faster than NumPy's sum does."""
+    """out = Σ over the rows of an array (M, C), as a product with ones: BLAS adds columns faster than NumPy does."""
     xp = array_module(rows)
     xp.matmul(xp.ones(len(rows), rows.dtype), rows, out=out)
 

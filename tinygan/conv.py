@@ -200,8 +200,8 @@ def _overlap(span, length):
 
 
 def _windows(padded, stride, steps, rows, columns):
-    """The windows of rows × columns pixels, one every `stride` pixels, as a view (N, I, J, rows, columns·C): within a row
-    of a window the numbers are contiguous."""
+    """The windows of rows × columns pixels, one every `stride` pixels, as a view (N, I, J, rows, columns·C): within a
+    row of a window the numbers are contiguous."""
     n, row, column, channel = padded.strides
     return array_module(padded).lib.stride_tricks.as_strided(
         padded, (len(padded), *steps, rows, columns * padded.shape[3]),
@@ -334,14 +334,14 @@ def _transpose_by_parity(g, w, geo, bias):
 
 def _paint(g, w, geo, bias):
     """For images of one channel: all K·K numbers that a pixel of g paints in one product, laid out so that for each
-    position (a, b) a row of g is one run; then for each parity the sum over its positions, each looked up where it fell."""
+    position (a, b) a row of g is one run; then for each parity the sum over its positions, looked up where they fell."""
     xp, K, S, D, (I, J) = array_module(g), geo.kernel, geo.stride, w.shape[3], geo.steps
     x = xp.zeros((len(g), *geo.size, 1), g.dtype)
     down, across = _parities(geo)
     (above, below), (begin, end) = _span(down), _span(across)
 
     def work(images):
-        paint = xp.matmul(w.reshape(-1, D), g[images].reshape(-1, D).T)              # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
+        paint = xp.matmul(w.reshape(-1, D), g[images].reshape(-1, D).T)     # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
         padded = _padded(paint.reshape(-1, I, J, 1), (above, below), (begin, end))
         padded = padded.reshape(K, K, -1, below - above, end - begin)
         a, b, n, i, j = padded.strides

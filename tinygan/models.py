@@ -6,11 +6,11 @@ seed_generator and seed_discriminator are a much-copied listing for MNIST, repai
     alone tells real from fake;
  3. writes the discriminator's objective with min where it is max: D maximises log D(x) + log(1 − D(G(z)));
  4. trains G alone: there is no alternating loop, so D never learns.
-All four are repaired here and in training.py. A fifth fault is subtle and remains, as batch_norm=True, to be studied: batch
-normalisation right after D's first Dense layer subtracts the mean of the batch, and as real and fake images go through D
-in separate batches, D cannot see a constant that is added to all images of one. A generator that paints everything too
-grey goes unpunished, and its digits come out washed-out. Real and fake mixed in one batch is no way out: then the
-statistics themselves tell D which is which, it wins, and G learns nothing.
+All four are repaired here and in training.py. A fifth fault is subtle and remains, as batch_norm=True, to be studied:
+batch normalisation right after D's first Dense layer subtracts the mean of the batch, and as real and fake images go
+through D in separate batches, D cannot see a constant that is added to all images of one. A generator that paints
+everything too grey goes unpunished, and its digits come out washed-out. Real and fake mixed in one batch is no way out:
+then the statistics themselves tell D which is which, it wins, and G learns nothing.
 """
 import numpy as np
 
@@ -42,27 +42,29 @@ def seed_discriminator(batch_norm=True, seed=0):
                       Dense(256, 1, bias=False)).initialise(np.random.default_rng([seed, 1]))
 
 
-def small_generator(latent=100, seed=0):
+def small_generator(latent=100, seed=0, width=32):
     """z (N, latent) → images (N, 28, 28, 1): the default recipe, a DCGAN (Radford et al. 2016) that starts from 4×4.
 
-    Kernel 4 with stride 2 covers every pixel equally often; kernel 5 does not, and checkerboards come from there
-    (Odena et al. 2016)."""
+    width: channels before the last layer, twice and four times as many in the layers before. Kernel 4 with stride 2
+    covers every pixel equally often; kernel 5 does not, and checkerboards come from there (Odena et al. 2016)."""
+    w = width
     return Sequential(
-        Dense(latent, 4 * 4 * 128, bias=False), Reshape(4, 4, 128), BatchNorm(128), LeakyReLU(0.2),
-        Conv2DTranspose(128, 64, 3, stride=2, padding=1, bias=False), BatchNorm(64), LeakyReLU(0.2),    # 7×7×64
-        Conv2DTranspose(64, 32, 4, stride=2, bias=False), BatchNorm(32), LeakyReLU(0.2),                # 14×14×32
-        Conv2DTranspose(32, 1, 4, stride=2), Tanh(),                                                    # 28×28×1
+        Dense(latent, 4 * 4 * 4 * w, bias=False), Reshape(4, 4, 4 * w), BatchNorm(4 * w), LeakyReLU(0.2),   # 4×4×128
+        Conv2DTranspose(4 * w, 2 * w, 3, stride=2, padding=1, bias=False), BatchNorm(2 * w), LeakyReLU(0.2),   # 7×7×64
+        Conv2DTranspose(2 * w, w, 4, stride=2, bias=False), BatchNorm(w), LeakyReLU(0.2),                   # 14×14×32
+        Conv2DTranspose(w, 1, 4, stride=2), Tanh(),                                                         # 28×28×1
     ).initialise(np.random.default_rng([seed, 0]), std=0.02)
 
 
-def small_discriminator(seed=0):
-    """images (N, 28, 28, 1) → logits (N, 1). No batch normalisation at all: with it in the second and third layer D wins
-    too clearly (D(x) 0.96 and D(G(z)) 0.06 at the end, without it 0.7 and 0.3), and the digits are worse."""
+def small_discriminator(seed=0, width=32):
+    """images (N, 28, 28, 1) → logits (N, 1). No batch normalisation at all: with it in the second and third layer D
+    wins too clearly (D(x) 0.96 and D(G(z)) 0.06 at the end, without it 0.7 and 0.3), and the digits are worse."""
+    w = width
     return Sequential(
-        Conv2D(1, 32, 4, stride=2), LeakyReLU(0.2),                                                     # 14×14×32
-        Conv2D(32, 64, 4, stride=2), LeakyReLU(0.2),                                                    # 7×7×64
-        Conv2D(64, 128, 3, stride=2, padding=1), LeakyReLU(0.2),                                        # 4×4×128
-        Flatten(), Dense(4 * 4 * 128, 1),
+        Conv2D(1, w, 4, stride=2), LeakyReLU(0.2),                                                          # 14×14×32
+        Conv2D(w, 2 * w, 4, stride=2), LeakyReLU(0.2),                                                      # 7×7×64
+        Conv2D(2 * w, 4 * w, 3, stride=2, padding=1), LeakyReLU(0.2),                                       # 4×4×128
+        Flatten(), Dense(4 * 4 * 4 * w, 1),
     ).initialise(np.random.default_rng([seed, 1]), std=0.02)
 
 

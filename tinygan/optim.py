@@ -1,6 +1,6 @@
 """Optimisers: how a gradient becomes a step.
 
-A parameter's array is changed in place, so a step may be taken only when every graph that saw the parameter is done with.
+A parameter's array is changed in place: take a step only when every graph that saw the parameter is done with.
 """
 import numpy as np
 
@@ -54,8 +54,8 @@ class Adam(_Optimiser):
         m ← β₁·m + (1 − β₁)·g        v ← β₂·v + (1 − β₂)·g²        running means of g and g²
         θ ← θ − lr·m̂/(√v̂ + ε)       m̂ = m/(1 − β₁ᵗ)    v̂ = v/(1 − β₂ᵗ)    corrected for starting at 0
 
-    Source: Kingma & Ba, "Adam" (2015), algorithm 1. β₁ = 0.5 is DCGAN's (Radford et al. 2016): in a game the gradient turns,
-    and a long memory of it overshoots."""
+    Source: Kingma & Ba, "Adam" (2015), algorithm 1. β₁ = 0.5 is DCGAN's (Radford et al. 2016): in a game the gradient
+    turns, and a long memory of it overshoots."""
 
     def __init__(self, parameters, lr=2e-4, betas=(0.5, 0.999), eps=1e-8):
         super().__init__(parameters, lr)

@@ -1,0 +1,1 @@
+"""Benchmarks of tinygan, run from the checkout: python -m benchmarks [NAME …]."""
