@@ -13,7 +13,7 @@ import tinygan as tg
 from tinygan import metrics, plots
 from tinygan.cli import main
 
-FILES = {"config.json", "checkpoint.npz", "samples.png", "progress.png", "losses.png"}
+FILES = {"checkpoint.previous.npz", "frames.npz", "metrics.csv", "config.json", "checkpoint.npz", "samples.png", "progress.png", "losses.png"}
 
 
 @pytest.mark.parametrize("preset", ["digits", "seed"])

@@ -100,6 +100,18 @@ def available(device):
     return (True, "one kernel ran on the GPU") if ran else (False, "a first kernel on the GPU gave a wrong sum")
 
 
+def at_hand(array):
+    """Can the numbers be looked at without making a device wait?"""
+    return device_of(array) == "cpu"
+
+
+def all_finite(array):
+    """Is no number in the array NaN or infinite?  The sum tells, unless it overflows."""
+    xp = array_module(array)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool(xp.isfinite(array.sum())) or bool(xp.isfinite(array).all())
+
+
 # The threads of the CPU
 
 _controller = ThreadpoolController()

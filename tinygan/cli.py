@@ -35,13 +35,14 @@ def _parser():
         "train", help="train a GAN and write a run folder", formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"Train a GAN and write a run folder.\n\n{presets}",
         epilog="example: tinygan train digits --steps 500 --out runs/short")
-    train.add_argument("preset", nargs="?", default="digits", metavar="NAME", help="one of the above (digits)")
+    train.add_argument("preset", nargs="?", metavar="NAME", help="one of the above (digits)")
     train.add_argument("--steps", type=int, metavar="N", help="steps of D and of G")
     train.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
     train.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything that is random (0)")
     train.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/NAME)")
     train.add_argument("--data", type=Path, metavar="DIR", help="a folder with the four MNIST files, gz or not")
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (auto)")
+    train.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, to --steps in all")
     train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")
     train.add_argument("--quiet", action="store_true", help="say nothing but errors")
     train.set_defaults(command=_train)
@@ -60,7 +61,13 @@ def _parser():
 
 
 def _train(options):
-    run.train(options.preset, options.out, options.steps, options.batch_size, options.seed, options.data,
+    if options.resume:
+        if options.out or options.overwrite or options.batch_size or options.seed or options.preset:
+            raise TinyganError("--resume came with options that only a new run has: --resume DIR goes with "
+                               "--steps, --data, --device and --quiet")
+        run.resume(options.resume, options.steps, options.data, options.device, options.quiet)
+        return
+    run.train(options.preset or "digits", options.out, options.steps, options.batch_size, options.seed, options.data,
               options.device, options.overwrite, options.quiet)
 
 

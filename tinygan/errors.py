@@ -1,5 +1,18 @@
-"""The one exception that tinygan raises on purpose."""
+"""The exceptions that tinygan raises on purpose."""
 
 
 class TinyganError(ValueError):
     """Bad input, told in one clear sentence: what came, what was expected, what to do."""
+
+
+class Diverged(TinyganError):
+    """A loss or a weight is not finite any more: going on would only spread it.
+
+    step: the step after which it was seen. bad: names of the arrays that hold NaN or infinite numbers, G's first."""
+
+    def __init__(self, step, what, bad):
+        self.step, self.bad = step, bad
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        where = f"not finite: {bad[0]}{more}" if bad else "all weights are finite"
+        super().__init__(f"the training diverged in step {step}: {what}; {where}. Go back to an earlier checkpoint, "
+                         "and take a smaller learning rate or another loss")

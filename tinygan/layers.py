@@ -59,16 +59,18 @@ class Module:
     def _named_buffers(self):
         return [(prefix + name, module, name) for prefix, module in self._named_modules() for name in module.buffers]
 
+    def named_arrays(self):
+        """[(name, array)] of all parameters, then of all buffers."""
+        buffers = [(key, getattr(module, name)) for key, module, name in self._named_buffers()]
+        return [(name, parameter.data) for name, parameter in self.named_parameters()] + buffers
+
     def arrays(self):
-        """The arrays of all parameters, then of all buffers."""
-        buffers = [getattr(module, name) for _, module, name in self._named_buffers()]
-        return [p.data for p in self.parameters()] + buffers
+        """The same without the names."""
+        return [array for _, array in self.named_arrays()]
 
     def state_dict(self):
         """{name: NumPy array}, copies of all parameters and buffers."""
-        state = {name: parameter.data for name, parameter in self.named_parameters()}
-        state |= {key: getattr(module, name) for key, module, name in self._named_buffers()}
-        return {name: np.array(backend.to_numpy(array)) for name, array in state.items()}
+        return {name: np.array(backend.to_numpy(array)) for name, array in self.named_arrays()}
 
     def load_state_dict(self, state):
         """Take over the values of state_dict(), each with the dtype and on the device that it has here.

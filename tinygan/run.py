@@ -1,10 +1,15 @@
 """A run: one training from the command line, and the folder that it leaves behind.
 
-    config.json      what was run, enough to run it again
-    checkpoint.npz   networks, optimisers, noise and data order; GAN.load reads it
+    config.json      what was run, on which data and with which versions: enough to run it again
+    checkpoint.npz   networks, optimisers, noise and data order; GAN.load reads it. checkpoint.previous.npz: the one before
+    metrics.csv      the losses and D's beliefs of every step
+    frames.npz       what G made of the same noise, at moments of the training
     samples.png      100 samples
     progress.png     the same 8 noise vectors at 6 moments
     losses.png       the game's two sides
+
+A run that was stopped, by Ctrl-C or by anything, goes on with --resume from its last checkpoint, and ends in the same
+bytes as one that was never stopped.
 """
 import json
 import platform
@@ -12,22 +17,26 @@ import shutil
 import signal
 import sys
 import time
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import data, metrics, models, plots
+from . import checkpoint, data, metrics, models, plots
 from .backend import available, to_numpy
-from .errors import TinyganError
+from .errors import Diverged, TinyganError
 from .optim import Adam
 from .training import GAN
 
-MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)      # of the run, when the fixed noise is looked at
+MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)      # of the run, when progress.png looks at the fixed noise
+FRAMES = 24                                        # moments in frames.npz, closer together at the start
 SCORED = 2000                                      # samples that the final score looks at
+SAVE_EVERY = 20.0                                  # seconds between two checkpoints
 
 
 @dataclass(frozen=True)
@@ -82,10 +91,11 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     """Train preset `name` and write the run folder, by default runs/NAME; returns its Path.
 
     Ctrl-C ends the training after the step in hand and writes what there is.
-    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device."""
+    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device;
+    Diverged if the training did, with the last good checkpoint left in the folder."""
     if name not in PRESETS:
         raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS)}")
-    preset, folder, say = PRESETS[name], Path(out or f"runs/{name}"), (lambda *_: None) if quiet else print
+    preset, folder, say = PRESETS[name], Path(out or f"runs/{name}"), _silent if quiet else print
     steps, batch_size = preset.steps if steps is None else steps, batch_size or preset.batch_size
     if steps < 1:
         raise TinyganError(f"--steps {steps} came: expected at least 1")
@@ -93,20 +103,124 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     gan = preset.build(seed).to(_choose(device, say))
     _prepare(folder, overwrite)
     config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
-              "data": data_folder and str(data_folder), "device": device,
-              "python": platform.python_version(), "numpy": np.__version__}
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-
+              "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device, **versions()}
     say(f"{name}: {preset.about}; {steps:,} steps of {batch_size}, seed {seed}")
-    frames = Frames(gan, steps)
-    with Progress(steps, batch_size, quiet) as progress, _stop_after_step() as stop:
+    return _play(folder, config, gan, real, Frames(gan, steps), say, quiet)
+
+
+def resume(folder, steps=None, data_folder=None, device="auto", quiet=False):
+    """Go on with the run in `folder` until it has `steps` steps in all (by default, as many as it was to have).
+
+    TinyganError for a folder without a run, a damaged one, other data than it was begun with, or fewer steps than it has."""
+    folder, say = Path(folder), _silent if quiet else print
+    config = read_config(folder / "config.json")
+    gan = GAN.load(folder / "checkpoint.npz").to(_choose(device, say))
+    steps = config["steps"] if steps is None else steps
+    if steps < gan.steps:
+        raise TinyganError(f"--steps {steps} came, and the run in {folder} has {gan.steps} already: give more, in all")
+    real = PRESETS[config["preset"]].load(data_folder or config["data"])
+    if fingerprint(real) != config["images"]:
+        raise TinyganError(f"the run in {folder} was begun with other data ({config['images']}) than came now "
+                           f"({fingerprint(real)}): give --data with the folder that it had")
+    config |= {"steps": steps, **versions()}
+    say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")
+    return _play(folder, config, gan, real, Frames(gan, steps, folder / "frames.npz"), say, quiet)
+
+
+def _silent(*_):
+    pass
+
+
+def versions():
+    """Of what the numbers may depend on."""
+    try:
+        own = metadata.version("tinygan")
+    except metadata.PackageNotFoundError:
+        own = "not installed"
+    return {"tinygan": own, "python": platform.python_version(), "numpy": np.__version__,
+            "system": f"{platform.system()} {platform.machine()}"}
+
+
+def fingerprint(real):
+    """What tells one set of images from another: how many, their shape, and a checksum."""
+    return f"{'×'.join(map(str, real.shape))}, crc32 {zlib.crc32(np.ascontiguousarray(real)):08x}"
+
+
+def read_config(path):
+    """The config.json of a run.  TinyganError if it is missing, damaged, or of a preset that there is not."""
+    try:
+        if path.stat().st_size > 1 << 20:
+            raise ValueError("it is larger than 1 MB")
+        config = json.loads(path.read_text(encoding="utf-8"))
+        for key, kind in CONFIG.items():
+            if not isinstance(config[key], kind) or isinstance(config[key], bool):
+                raise ValueError(f"its {key} is {config[key]!r}")
+        if config["preset"] not in PRESETS or min(config["steps"], config["batch_size"]) < 1:
+            raise ValueError(f"it is a run of {config['preset']!r}, {config['steps']} steps of {config['batch_size']}")
+        return config
+    except FileNotFoundError:
+        raise TinyganError(f"{path.parent} is no run of tinygan (it has no config.json): give a folder that "
+                           "`tinygan train` wrote") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise TinyganError(f"{path} is damaged ({type(error).__name__}: {error}): mend it by hand, "
+                           "it is plain JSON") from error
+
+
+CONFIG = {"preset": str, "steps": int, "batch_size": int, "seed": int, "data": (str, type(None)), "images": str}
+
+
+def _play(folder, config, gan, real, frames, say, quiet):
+    """Train, with a checkpoint now and then, and write everything at the end."""
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    keeper = Keeper(folder, frames)
+    steps, batch_size = config["steps"], config["batch_size"]
+    if not gan.steps:
+        keeper.save(gan)
+    with Progress(steps, gan.steps, batch_size, quiet) as progress, _stop_after_step() as stop:
         try:
-            gan.fit(real, steps, batch_size, callbacks=(progress, frames, stop))
+            gan.fit(real, steps - gan.steps, batch_size, callbacks=(progress, frames, keeper, stop))
         except Stopped:
-            print(f"stopped by Ctrl-C after step {gan.steps}: writing what there is", file=sys.stderr)
+            print(f"stopped by Ctrl-C after step {gan.steps}: writing what there is; `tinygan train --resume {folder}` "
+                  "goes on from there", file=sys.stderr)
+        except Diverged as error:
+            raise TinyganError(f"{error}. The last good checkpoint, of step {keeper.saved}, is "
+                               f"{folder / 'checkpoint.npz'}") from error
     frames.take(gan)
-    _write(gan, real, frames, folder, say)
+    keeper.save(gan)
+    _show(gan, real, frames, folder, say)
     return folder
+
+
+def write_text(path, text):
+    """Write beside the place and move there, so that the file is whole at every moment."""
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise TinyganError(f"{path} could not be written ({error.strerror or error}): make room or choose another "
+                           "folder with --out") from error
+
+
+class Keeper:
+    """A callback that saves the run every few seconds. The frames come first: a checkpoint never knows of a step whose
+    frame is missing, and frames that are ahead of it are dropped when the run goes on."""
+
+    def __init__(self, folder, frames):
+        self.folder, self.frames, self.saved, self.last = folder, frames, 0, time.monotonic()
+
+    def __call__(self, gan, metrics):
+        if time.monotonic() - self.last >= SAVE_EVERY:
+            self.save(gan)
+
+    def save(self, gan):
+        self.frames.save(self.folder / "frames.npz")
+        gan.save(self.folder / "checkpoint.npz")
+        rows = zip(*gan.history.values())
+        lines = [",".join(["step", *gan.history])] + [",".join(map(repr, [k, *row])) for k, row in enumerate(rows, 1)]
+        write_text(self.folder / "metrics.csv", "\n".join(lines) + "\n")
+        self.saved, self.last = gan.steps, time.monotonic()
 
 
 def _choose(device, say):
@@ -126,7 +240,7 @@ def _prepare(folder, overwrite):
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
             raise TinyganError(f"{folder} exists already and is left as it is: "
-                               "choose another folder with --out, or --overwrite")
+                               "choose another folder with --out, go on with --resume, or --overwrite")
         if not (folder / "config.json").is_file():
             raise TinyganError(f"{folder} is no run of tinygan (it has no config.json), "
                                "so --overwrite leaves it alone: choose another folder with --out")
@@ -134,13 +248,12 @@ def _prepare(folder, overwrite):
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _write(gan, real, frames, folder, say):
-    """The checkpoint first: pictures can be made again."""
-    gan.save(folder / "checkpoint.npz")
+def _show(gan, real, frames, folder, say):
+    """The pictures and the numbers: all of them can be made again from the checkpoint."""
     plots.losses(gan.history, folder / "losses.png")
     if real.ndim == 4:
         plots.samples(gan.sample(100, seed=1), folder / "samples.png")
-        plots.progress(frames.taken, folder / "progress.png")
+        plots.progress(frames.of_progress(), folder / "progress.png")
         say(f"samples       {metrics.score(gan.sample(SCORED, seed=2))}")
         say(f"real digits   {metrics.real_score(SCORED)}")
     else:
@@ -150,12 +263,13 @@ def _write(gan, real, frames, folder, say):
 
 
 class Frames:
-    """A callback that keeps what G makes of the same 8 noise vectors, at six moments of the run."""
+    """A callback that keeps what G makes of the same noise, at moments of the run: 100 images, or 2,500 points."""
 
-    def __init__(self, gan, steps):
-        self.noise = np.random.default_rng(1).standard_normal((8, gan.latent))
-        self.moments = {max(1, round(part * steps)) for part in MOMENTS}
-        self.taken = []                                     # (step, samples)
+    def __init__(self, gan, steps, path=None):
+        images = gan.sample(1).ndim == 4
+        self.noise = np.random.default_rng(1).standard_normal((100 if images else 2500, gan.latent))
+        self.moments = {max(1, round(part * steps)) for part in (*MOMENTS, *(np.arange(1, FRAMES + 1) / FRAMES) ** 2)}
+        self.taken = self._read(path, gan.steps) if path else []        # (step, samples)
 
     def __call__(self, gan, metrics):
         if gan.steps in self.moments:
@@ -163,23 +277,42 @@ class Frames:
 
     def take(self, gan):
         if not self.taken or self.taken[-1][0] != gan.steps:
-            self.taken.append((gan.steps, gan.generate(self.noise)))
+            self.taken.append((gan.steps, gan.generate(self.noise).astype(np.float16)))
+
+    def of_progress(self):
+        """[(step, 8 samples)] at the frames nearest to MOMENTS."""
+        steps = np.array([step for step, _ in self.taken])
+        chosen = sorted({int(abs(steps - part * steps[-1]).argmin()) for part in MOMENTS})
+        return [(int(steps[k]), self.taken[k][1][:8].astype(np.float32)) for k in chosen]
+
+    def save(self, path):
+        steps, samples = zip(*self.taken) if self.taken else ((), ())
+        checkpoint.write(path, {"steps": list(steps)}, {f"{k}": sample for k, sample in enumerate(samples)},
+                         keep=False)
+
+    @staticmethod
+    def _read(path, step):
+        about, arrays = checkpoint.read(path)
+        try:
+            return [(k, arrays[str(number)]) for number, k in enumerate(about["steps"]) if k <= step]
+        except (KeyError, TypeError) as error:
+            raise checkpoint.damaged(path, error) from error
 
 
 class Progress:
     """A callback that shows how the game stands: a bar in a terminal or notebook, a line now and then elsewhere."""
 
-    def __init__(self, steps, batch_size, quiet):
+    def __init__(self, steps, begun, batch_size, quiet):
         self.steps, self.batch_size, self.quiet = steps, batch_size, quiet
         self.lines = not quiet and not sys.stderr.isatty() and "ipykernel" not in sys.modules
         self.every = max(1, steps // 10) if self.lines else 10
         self.done, self.start = 0, time.perf_counter()
-        self.bar = tqdm(total=steps, unit="step", disable=quiet or self.lines, dynamic_ncols=True)
+        self.bar = tqdm(total=steps, initial=begun, unit="step", disable=quiet or self.lines, dynamic_ncols=True)
 
     def __call__(self, gan, metrics):
         self.done += 1
         self.bar.update()
-        if self.quiet or (self.done % self.every and self.done != self.steps):
+        if self.quiet or (gan.steps % self.every and gan.steps != self.steps):
             return
         values = {name: float(to_numpy(value)) for name, value in metrics.items()}
         rate = self.done * self.batch_size / (time.perf_counter() - self.start)

@@ -5,23 +5,19 @@
 D and G take turns, one gradient step each (Goodfellow et al. 2014, algorithm 1 with k = 1).
 """
 import copy
-import json
-import os
-import zipfile
-import zlib
-from pathlib import Path
 
 import numpy as np
 
-from . import layers
-from .backend import array_module, elementwise, is_array, like, one_blas_thread, to_numpy
-from .errors import TinyganError
+from . import checkpoint, layers
+from .backend import all_finite, array_module, at_hand, elementwise, is_array, like, one_blas_thread, to_numpy
+from .errors import Diverged, TinyganError
 from .losses import LOSSES, gradient_penalty
 from .ops import mean, sigmoid
 from .optim import OPTIMISERS, Adam
 from .tensor import Tensor, no_grad
 
 FORMAT = 1           # of the checkpoint
+LOOK = 20            # steps between two looks at the metrics, where looking makes a device wait
 RANGES = {layers.Tanh: (-1, 1), layers.Sigmoid: (0, 1)}     # what a generator's last layer can paint
 
 
@@ -52,6 +48,7 @@ class GAN:
         self.waiting = np.empty(0, np.int64)       # indices of the images still to come in this epoch
         self.steps = 0
         self.history = {name: [] for name in ("d_loss", "g_loss", "d_real", "d_fake")}
+        self.pending = []                          # metrics of the last steps, still on the device
 
     @one_blas_thread()
     def step(self, real_batch):
@@ -90,19 +87,19 @@ class GAN:
 
         Every callback is called as callback(gan, metrics) after each step. Returns the history since the first step:
         {name of the metric: list of one float per step}.
-        TinyganError for images that D cannot take or G cannot paint: wrong shape or dtype, NaN, values out of range."""
+        TinyganError for images that D cannot take or G cannot paint: wrong shape or dtype, NaN, values out of range.
+        Diverged at the first loss or weight that is not finite (on a GPU up to 20 steps later: looking makes it wait)."""
         images = self._checked(images, batch_size)
-        pending = []
         try:
             for _ in range(steps):
                 metrics = self.step(images[self._next_batch(len(images), batch_size)])
-                pending.append(metrics)
+                self.pending.append(metrics)
                 for callback in callbacks:
                     callback(self, metrics)
-                if len(pending) == 100:
-                    self._remember(pending)
+                if len(self.pending) == LOOK or at_hand(metrics["d_loss"]):
+                    self._check_finite()
         finally:
-            self._remember(pending)
+            self._remember()
         return self.history
 
     def sample(self, n, seed=0):
@@ -159,14 +156,27 @@ class GAN:
         batch, self.waiting = self.waiting[:batch_size], self.waiting[batch_size:]
         return batch
 
-    def _remember(self, pending):
+    def _remember(self):
         """Move the pending metrics into the history, in one transfer from the device."""
-        if pending:
-            xp = array_module(pending[0]["d_loss"])
-            table = to_numpy(xp.stack([xp.stack([m[name] for name in self.history]) for m in pending]))
+        if self.pending:
+            xp = array_module(self.pending[0]["d_loss"])
+            table = to_numpy(xp.stack([xp.stack([m[name] for name in self.history]) for m in self.pending]))
             for name, column in zip(self.history, table.T):
                 self.history[name] += column.tolist()
-            pending.clear()
+            self.pending.clear()
+
+    def _check_finite(self):
+        """Diverged if a loss of the last steps, a weight or a running statistic is not finite."""
+        self._remember()
+        bad = [f"{part} {name}" for part in ("generator", "discriminator")
+               for name, array in getattr(self, part).named_arrays() if not all_finite(array)]
+        for name in ("d_loss", "g_loss"):
+            late = self.history[name][-LOOK:]
+            for steps_ago, value in enumerate(reversed(late)):
+                if not np.isfinite(value) and np.isfinite(late[:-1 - steps_ago]).all():
+                    raise Diverged(self.steps - steps_ago, f"{name} is {value}", bad)
+        if bad:
+            raise Diverged(self.steps, "the losses are still finite", bad)
 
     def _checked(self, images, batch_size):
         """The images, if the game can be played with them."""
@@ -197,8 +207,8 @@ class GAN:
     def save(self, path):
         """Write everything to one .npz file, without pickle: networks, optimisers, noise, order of the data, history.
 
-        Written beside its place, flushed, and moved there: whatever happens, a whole file stands at `path`."""
-        path = Path(path)
+        Whatever happens, a whole file stands at `path`; the one before it stays beside it (checkpoint.py)."""
+        self._check_finite()
         arrays = {"history": np.array([self.history[name] for name in self.history]), "waiting": self.waiting}
         for part, owner in self._parts().items():
             arrays |= {f"{part}/{name}": array for name, array in owner.state_dict().items()}
@@ -210,36 +220,23 @@ class GAN:
             "g_optimizer": [type(self.g_optimizer).__name__, self.g_optimizer.settings()],
             "d_optimizer": [type(self.d_optimizer).__name__, self.d_optimizer.settings()],
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + ".unfinished")
-        with open(unfinished, "wb") as file:
-            np.savez(file, description=np.array(json.dumps(description)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        checkpoint.write(path, description, arrays)
 
     @classmethod
     def load(cls, path):
         """The GAN that save() wrote, on the CPU: it goes on exactly where the other stopped.
 
         TinyganError for a missing, damaged or foreign file."""
+        about, arrays = checkpoint.read(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            about = json.loads(str(arrays.pop("description")))
             if about["format"] != FORMAT:
                 raise TinyganError(f"{path} has checkpoint format {about['format']}, "
                                    f"this tinygan reads format {FORMAT}: use the version that wrote it")
             return cls._restored(about, arrays)
-        except FileNotFoundError:
-            raise TinyganError(f"there is no checkpoint {path}: "
-                               "give the path of a checkpoint.npz that tinygan wrote") from None
-        except TinyganError:
-            raise
-        except (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, AttributeError, zipfile.BadZipFile,
-                zlib.error, NotImplementedError) as error:
-            raise TinyganError(f"{path} is damaged or no checkpoint of tinygan ({type(error).__name__}: {error}): "
-                               "use another copy; the file is left as it is") from error
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            if isinstance(error, TinyganError):
+                raise
+            raise checkpoint.damaged(path, error) from error
 
     @classmethod
     def _restored(cls, about, arrays):

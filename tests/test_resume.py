@@ -1,0 +1,212 @@
+"""A run that is stopped, by whatever, goes on and ends in the same bytes as one that was not."""
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import tinygan as tg
+from tinygan import checkpoint, run
+from tinygan.cli import main
+
+
+def command(*words, **options):
+    return subprocess.Popen([sys.executable, "-m", "tinygan", *map(str, words)], stderr=subprocess.PIPE, text=True, **options)
+
+
+def finished(*words, **options):
+    process = command(*words, **options)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize("preset, steps, threads", [("ring", (7, 20), 1), ("digits", (3, 6), 2)])
+def test_two_processes_end_in_the_bytes_of_one(preset, steps, threads, tmp_path):
+    one, two, new = tmp_path / "one", tmp_path / "two", {**os.environ, "OPENBLAS_NUM_THREADS": str(threads)}
+    half, whole = steps
+    assert finished("train", preset, "--steps", whole, "--out", one, "--quiet") == (0, "")
+    assert finished("train", preset, "--steps", half, "--out", two, "--quiet") == (0, "")
+    assert finished("train", "--resume", two, "--steps", whole, "--quiet", env=new) == (0, "")
+    for name in ("checkpoint.npz", "metrics.csv", "samples.png"):
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    assert len((one / "metrics.csv").read_text().splitlines()) == whole + 1
+
+
+def test_everything_is_in_the_checkpoint(tmp_path):
+    """In one process too, at every step, and with all that a GAN can be told to do."""
+    images = tg.data.digits()[0][:40]
+
+    def gan():
+        G, D = tg.models.small_generator(width=4), tg.models.small_discriminator(width=4)
+        return tg.GAN(G, D, loss="wasserstein", gradient_penalty=10.0, averaging=0.9, seed=3)
+
+    straight, stopped = gan(), gan()
+    straight.fit(images, 6, batch_size=16)
+    for _ in range(6):
+        stopped.fit(images, 1, batch_size=16)
+        stopped.save(tmp_path / "c.npz")
+        stopped = tg.GAN.load(tmp_path / "c.npz")
+    straight.save(tmp_path / "s.npz")
+    assert (tmp_path / "s.npz").read_bytes() == (tmp_path / "c.npz").read_bytes()
+
+
+def trained(folder, steps=4):
+    run.train("ring", folder, steps=steps, quiet=True)
+    return folder
+
+
+def kill_and_resume(number, tmp_path, reference):
+    """One training, killed at a random moment, resumed until it is whole."""
+    rng, folder = random.Random(number), tmp_path / f"run{number}"
+    script = f"from tinygan import run; run.SAVE_EVERY = 0; run.train('ring', {str(folder)!r}, steps=40, quiet=True)"
+    process = subprocess.Popen([sys.executable, "-c", script])
+    while not (folder / "checkpoint.npz").exists() and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(rng.random() * 0.4)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    gan = tg.GAN.load(folder / "checkpoint.npz")            # whole, whenever it was
+    if checkpoint.previous(folder / "checkpoint.npz").exists():
+        assert tg.GAN.load(checkpoint.previous(folder / "checkpoint.npz")).steps <= gan.steps <= 40
+    run.resume(folder, quiet=True)
+    for name in ("checkpoint.npz", "metrics.csv"):
+        assert (folder / name).read_bytes() == (reference / name).read_bytes()
+    shutil.rmtree(folder)
+    return gan.steps
+
+
+def test_killed_at_random_moments(tmp_path):
+    reference = trained(tmp_path / "reference", steps=40)
+    steps = [kill_and_resume(number, tmp_path, reference) for number in range(12)]
+    assert min(steps) < 40 and len(set(steps)) > 1           # really in the middle, at different moments
+
+
+@pytest.mark.long
+def test_killed_a_hundred_times(tmp_path):
+    reference = trained(tmp_path / "reference", steps=40)
+    for number in range(100, 200):
+        kill_and_resume(number, tmp_path, reference)
+
+
+def flipped(path, rng):
+    data = bytearray(path.read_bytes())
+    data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+    path.write_bytes(data)
+
+
+def test_a_damaged_checkpoint_is_refused_and_left_alone(tmp_path, capsys, rng):
+    folder = trained(tmp_path / "run")
+    path, whole = folder / "checkpoint.npz", (folder / "checkpoint.npz").read_bytes()
+    refused = 0
+    for attempt in range(60):
+        path.write_bytes(whole)
+        flipped(path, rng)
+        before = path.read_bytes()
+        try:
+            state = tg.GAN.load(path)
+        except tg.TinyganError as error:
+            refused += 1
+            assert "checkpoint.npz" in str(error) and path.read_bytes() == before
+        else:                                               # a bit that means nothing, such as a date in the archive
+            assert state.steps == 4
+    assert refused > 50
+    path.write_bytes(whole[:len(whole) // 2])
+    assert main(["train", "--resume", str(folder), "--steps", "9", "--quiet"]) == 1
+    assert "checkpoint.previous.npz" in capsys.readouterr().err and path.read_bytes() == whole[:len(whole) // 2]
+
+
+def test_another_version_another_model_and_a_pickle_are_refused(tmp_path):
+    path = trained(tmp_path / "run") / "checkpoint.npz"
+    about, arrays = checkpoint.read(path)
+    for change, word in [({"format": 99}, "format 99"), ({"generator": "Sequential(Dense(2, 3))"}, "does not fit"),
+                         ({"loss": "unknown"}, "unknown"), ({"generator": "__import__('os')"}, "layers"),
+                         ({"steps": None, "rng": 3}, "damaged")]:
+        checkpoint.write(tmp_path / "other.npz", {**about, **change}, arrays)
+        with pytest.raises(tg.TinyganError, match=word):
+            tg.GAN.load(tmp_path / "other.npz")
+    np.savez(tmp_path / "pickled.npz", description=np.array({"a": 1}, dtype=object), allow_pickle=True)
+    np.savez_compressed(tmp_path / "bomb.npz", description=np.zeros(10 ** 7))
+    np.savez(tmp_path / "empty.npz")
+    for name in ("pickled", "bomb", "empty"):
+        with pytest.raises(tg.TinyganError, match=f"{name}.npz is damaged or no checkpoint"):
+            tg.GAN.load(tmp_path / f"{name}.npz")
+
+
+def test_a_header_that_claims_too_much_is_refused(tmp_path):
+    """Two thousand million numbers, of which the file holds none."""
+    import io
+    import zipfile
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2 ** 31,)})
+    with zipfile.ZipFile(tmp_path / "claim.npz", "w") as archive:
+        archive.writestr("description.npy", header.getvalue())
+    with pytest.raises(tg.TinyganError, match="claims 2,147,483,648 numbers"):
+        tg.GAN.load(tmp_path / "claim.npz")
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
+    folder = trained(tmp_path / "run")
+    whole = (folder / "checkpoint.npz").read_bytes()
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) // 2,) * 2)       # no file may grow beyond it
+
+    code, errors = finished("train", "--resume", folder, "--steps", "8", "--quiet", preexec_fn=limit)
+    assert code == 1 and "could not be written" in errors and "Traceback" not in errors and errors.count("\n") == 1
+    assert (folder / "checkpoint.npz").read_bytes() == whole
+    run.resume(folder, steps=8, quiet=True)
+    assert tg.GAN.load(folder / "checkpoint.npz").steps == 8
+
+
+def test_what_cannot_be_resumed(tmp_path, capsys):
+    folder = trained(tmp_path / "run")
+    for words, word in [(["--steps", "2"], "has 4 already"), (["--seed", "3"], "only a new run"),
+                        (["ring"], "only a new run")]:
+        assert main(["train", *words, "--resume", str(folder)]) == 1
+        assert word in capsys.readouterr().err
+    assert main(["train", "--resume", str(tmp_path / "nowhere")]) == 1
+    assert "no config.json" in capsys.readouterr().err
+    config = (folder / "config.json").read_text()
+    for old, new in [('"steps": 4', '"steps": "4"'), ('"preset": "ring"', '"preset": "rung"'), ("{", "["), (config, "")]:
+        (folder / "config.json").write_text(config.replace(old, new, 1))
+        assert main(["train", "--resume", str(folder)]) == 1
+        assert "config.json is damaged" in capsys.readouterr().err
+    (folder / "config.json").write_text(config.replace("crc32 ", "crc32 0"))
+    assert main(["train", "--resume", str(folder)]) == 1
+    assert "other data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part, index", [("generator", 2), ("discriminator", 4)])
+def test_a_number_that_is_not_finite_stops_the_run(part, index, tmp_path):
+    gan = run.PRESETS["ring"].build(0)
+
+    def spoil(gan, metrics):
+        if gan.steps == 5:
+            getattr(gan, part).layers[index].weight.data[0, 0] = np.nan
+
+    with pytest.raises(tg.Diverged, match=f"step 5.*{part} layers.{index}.weight") as caught:
+        gan.fit(tg.data.ring()[0], 9, callbacks=[spoil])
+    assert caught.value.step == 5 and caught.value.bad == [f"{part} layers.{index}.weight"]
+    with pytest.raises(tg.Diverged):
+        gan.save(tmp_path / "c.npz")                        # nothing good is replaced by it
+
+
+def test_a_run_that_diverges_names_the_last_good_checkpoint(tmp_path, monkeypatch):
+    real = tg.data.ring()[0]
+    build = run.PRESETS["ring"].build
+
+    def wild(seed):
+        gan = build(seed)
+        gan.g_optimizer = gan.d_optimizer = tg.SGD([*gan.generator.parameters(), *gan.discriminator.parameters()], lr=1e30)
+        return gan
+
+    monkeypatch.setitem(run.PRESETS, "wild", run.Preset("", lambda folder: real, wild, 50))
+    with np.errstate(all="ignore"), pytest.raises(tg.TinyganError, match="diverged in step .*checkpoint, of step 0"):
+        run.train("wild", tmp_path / "run", quiet=True)
+    assert tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps == 0
