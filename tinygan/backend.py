@@ -7,6 +7,8 @@ On the CPU the work on a batch is cut into chunks that are spread over Python th
 interpreter's lock while it computes), with BLAS held to one thread inside each. The chunks depend on shapes
 alone and their results are added in chunk order, so the bits are the same for any number of threads.
 """
+import functools
+import operator
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +20,11 @@ from threadpoolctl import ThreadpoolController
 
 from .errors import TinyganError
 
-BLOCK = 1 << 17       # elements of one block of elementwise work: a few such blocks fit in a core's cache
+BLOCK = 1 << 17       # elements of one block of a kernel: a few such blocks fit in a core's cache
 ALONE = 1 << 20       # elements below which light work stays on one thread
 STRIP = 256           # rows or columns of one strip of a matrix product
+
+_cuda_works = ""      # how it is known that the GPU works, once it is
 
 stream = np.random.default_rng(0)        # the host's random stream: new layers draw their weights from it
 
@@ -74,17 +78,21 @@ def to_device(x, device):
 
 def like(values, array):
     """The values (any array) as an array of the same library and dtype as `array`."""
-    if device_of(values) != device_of(array):
-        values = to_device(values, device_of(array))
-    return values.astype(array.dtype, copy=False)
+    values = values.astype(array.dtype, copy=False)        # first, so that float64 noise is not uploaded as such
+    return values if device_of(values) == device_of(array) else to_device(values, device_of(array))
 
 
 def available(device):
-    """(can it be used?, the reason): for "cuda" a device was found and one tiny kernel really ran."""
+    """(can it be used?, the reason): for "cuda" a device was found and one tiny kernel really ran.
+
+    That it works is remembered, as asking makes the host wait for the device; that it does not is not."""
+    global _cuda_works
     if device == "cpu":
         return True, "NumPy computes on the CPU"
     if device != "cuda":
         return False, f"there is no device {device!r}: choose 'cpu' or 'cuda'"
+    if _cuda_works:
+        return True, _cuda_works
     try:
         import cupy
     except ImportError as error:
@@ -97,7 +105,10 @@ def available(device):
     except Exception as error:
         return False, (f"CuPy finds a GPU but a first kernel failed ({error}): "
                        "mend the CUDA installation, or use the CPU")
-    return (True, "one kernel ran on the GPU") if ran else (False, "a first kernel on the GPU gave a wrong sum")
+    if not ran:
+        return False, "a first kernel on the GPU gave a wrong sum: use the CPU"
+    _cuda_works = "one kernel ran on the GPU"
+    return True, _cuda_works
 
 
 def at_hand(array):
@@ -206,27 +217,73 @@ def chunks(array, size):
     return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
-def elementwise(kernel, *arrays):
-    """kernel(*arrays) for a kernel that treats every element alike, all arrays of one shape; it writes into
-    whichever of them it likes (those must be contiguous).
+# Kernels. A kernel is a function of arrays made of elementwise operations. On the CPU it is called block by block, so that
+# what it computes in between stays in the cache; on a GPU cupy.fuse compiles it into one launch. So it must be a function
+# of its arguments alone: what changes from call to call goes in as a number, which takes the arrays' dtype.
 
-    On the CPU it is called block by block, so that what it computes in between stays in the cache."""
-    flat = [array.reshape(-1) for array in arrays]
-    parallel(lambda block: kernel(*[array[block] for array in flat]), chunks(flat[0], BLOCK), flat[0].size)
+_fused = {}
 
 
-def add_rows(rows, out):
-    """out = Σ over the rows of an array (M, C), as a product with ones: BLAS adds columns faster than NumPy does."""
-    xp = array_module(rows)
-    xp.matmul(xp.ones(len(rows), rows.dtype), rows, out=out)
+def fused(kernel, *arrays, numbers=()):
+    """kernel(*arrays, *numbers), in one go."""
+    numbers = [arrays[0].dtype.type(number) for number in numbers]
+    if device_of(arrays[0]) == "cpu":
+        return kernel(*arrays, *numbers)
+    if kernel not in _fused:
+        import cupy
+        _fused[kernel] = cupy.fuse(kernel)
+    return _fused[kernel](*arrays, *numbers)
+
+
+def elementwise(kernel, *arrays, columns=(), numbers=()):
+    """kernel(*arrays, *columns, *numbers), which writes into whichever of the arrays it likes (contiguous ones).
+
+    arrays: of one shape. columns: arrays (C,) that broadcast along their last axis."""
+    rows, parts = _in_rows(arrays, columns)
+    parallel(lambda part: fused(kernel, *[array[part] for array in rows], *columns, numbers=numbers), parts, arrays[0].size)
+
+
+def sums_of_rows(kernel, *arrays, columns=(), numbers=()):
+    """For a kernel that returns arrays of that shape, as a tuple: Σ of each over all axes but the last, in parts that are
+    added in order."""
+    rows, parts = _in_rows(arrays, columns)
+    partial = [None] * len(parts)
+
+    def work(k):
+        blocks = fused(kernel, *[array[parts[k]] for array in rows], *columns, numbers=numbers)
+        partial[k] = [_add_rows(block) for block in blocks]
+
+    parallel(work, range(len(parts)), arrays[0].size)
+    return [functools.reduce(operator.add, sums) for sums in zip(*partial)]
+
+
+def _in_rows(arrays, columns):
+    """The arrays as matrices (M, C), or flat where there are no columns, and the slices of a block each."""
+    width = len(columns[0]) if columns else 1
+    rows = [array.reshape(-1, width) if columns else array.reshape(-1) for array in arrays]
+    return rows, chunks(rows[0], BLOCK // width)
+
+
+def _add_rows(rows):
+    """Σ over the rows of an array (M, C), as a product with ones: BLAS adds columns faster than a sum along them does."""
+    return _ones(array_module(rows), len(rows), rows.dtype) @ rows
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(xp, length, dtype):
+    return xp.ones(length, dtype)
 
 
 def column_sums(rows):
-    """Σ over the rows of an array (M, C), in parts that are added in order."""
-    xp, parts = array_module(rows), chunks(rows, BLOCK // max(1, rows.shape[1]))
-    partial = xp.empty((len(parts), rows.shape[1]), rows.dtype)
-    parallel(lambda k: add_rows(rows[parts[k]], out=partial[k]), range(len(parts)), rows.size)
-    return partial.sum(axis=0)
+    """Σ over the rows of an array (M, C)."""
+    parts = chunks(rows, BLOCK // max(1, rows.shape[1]))
+    partial = [None] * len(parts)
+
+    def work(k):
+        partial[k] = _add_rows(rows[parts[k]])
+
+    parallel(work, range(len(parts)), rows.size)
+    return functools.reduce(operator.add, partial)
 
 
 def matmul(a, b):

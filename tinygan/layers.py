@@ -301,13 +301,17 @@ class BatchNorm(Module):
                                "use a larger batch, or .eval()")
         y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps, slope)
         # New arrays, never in place: a checkpoint or a copy may still hold the old ones.
-        m = self.momentum
-        self.running_mean = m * self.running_mean + (1 - m) * mean
-        self.running_var = m * self.running_var + (1 - m) * var
+        running = backend.fused(_blend, self.running_mean, self.running_var, mean, var,
+                                numbers=(self.momentum, 1 - self.momentum))
+        self.running_mean, self.running_var = running
         return y
 
     def __repr__(self):
         return f"BatchNorm({self.features}, momentum={self.momentum}, eps={self.eps})"
+
+
+def _blend(running_mean, running_var, mean, var, momentum, rest):
+    return momentum * running_mean + rest * mean, momentum * running_var + rest * var
 
 
 class LeakyReLU(Module):

@@ -19,20 +19,19 @@ gradient of Σ y is zero: a check with a constant cotangent passes any mistake.
 
 Source: Ioffe & Szegedy, "Batch Normalization" (2015), section 3.
 """
-from .backend import add_rows, array_module, chunks, parallel
+from .backend import array_module, column_sums, elementwise, fused, sums_of_rows
 from .ops import leaky, leaky_backward, leaky_slopes, mean, sqrt, sum
 from .tensor import Tensor, record
-
-BLOCK = 1 << 18       # numbers that one chunk of rows holds
 
 
 def batch_norm(x, gamma, beta, eps, slope=None):
     """(y, mean, variance) for x (…, C), gamma and beta (C,): y is a Tensor, the (biased) statistics are arrays (C,).
 
     With a slope, LeakyReLU is applied in the same pass, y = max(u, slope·u) for u = γ·x̂ + β, and u is never stored."""
-    rows = x.data.reshape(-1, x.shape[-1])                  # (…, C) → (M, C)
-    mu, v = _statistics(rows)
-    r = 1 / array_module(v).sqrt(v + x.dtype.type(eps))
+    total = column_sums(x.data.reshape(-1, x.shape[-1]))   # (…, C) → (M, C)
+    # The variance from the deviations: E x² − μ² would lose digits.
+    squares, = sums_of_rows(_squared_deviation, x.data, columns=(total,), numbers=(x.shape[-1] / x.size,))
+    mu, v, r, scale, shift = fused(_affine, gamma.data, beta.data, total, squares, numbers=(x.shape[-1] / x.size, eps))
     axes = tuple(range(x.ndim - 1))
 
     # The same three derivatives twice. First in differentiable operations, statistics and all: x̂ and r are functions
@@ -45,9 +44,7 @@ def batch_norm(x, gamma, beta, eps, slope=None):
     def before_slope(g, y):
         if slope is None:
             return g
-        slopes = array_module(y.data).empty(y.shape, y.dtype)
-        leaky_slopes(y.data, slope, slopes)
-        return g * Tensor(slopes)
+        return g * Tensor(leaky_slopes(y.data, slope))
 
     def x_share(g, y):
         g, (x_hat, r) = before_slope(g, y), normalised()
@@ -60,83 +57,82 @@ def batch_norm(x, gamma, beta, eps, slope=None):
         return sum(before_slope(g, y), axes)
 
     def all_shares(g, y, wanted):
-        return _backward(g, y, rows, gamma.data, mu, r, slope)
+        return _backward(g, y, x.data, gamma.data, mu, r, slope)
 
-    y = _scale(rows, gamma.data * r, beta.data - gamma.data * r * mu, slope).reshape(x.shape)
+    y = array_module(x.data).empty(x.shape, x.dtype)
+    if slope is None:
+        elementwise(_scale, y, x.data, columns=(scale, shift))
+    else:
+        elementwise(_scale_leaky, y, x.data, columns=(scale, shift), numbers=(slope,))
     return record(y, (x, x_share), (gamma, gamma_share), (beta, beta_share), joint=all_shares), mu, v
 
 
-def _row_chunks(rows):
-    return chunks(rows, BLOCK // rows.shape[1])
-
-
-def _statistics(rows):
-    """Mean and biased variance of each column, reading the rows once: each chunk's own mean and Σ (x − mean)²,
-    merged exactly (Chan, Golub & LeVeque, "Algorithms for computing the sample variance", 1983, equation 2.1)."""
-    xp, parts = array_module(rows), _row_chunks(rows)
-    M, C = rows.shape
-    means, squares = xp.empty((len(parts), C), rows.dtype), xp.empty((len(parts), C), rows.dtype)
-
-    def work(k):
-        block = rows[parts[k]]
-        add_rows(block, out=means[k])
-        means[k] /= len(block)
-        centred = block - means[k]
-        centred *= centred
-        add_rows(centred, out=squares[k])
-
-    parallel(work, range(len(parts)), rows.size)
-    share = xp.asarray([(part.stop - part.start) / M for part in parts], rows.dtype)[:, None]
-    mu = (share * means).sum(axis=0)
-    return mu, squares.sum(axis=0) / M + (share * (means - mu) ** 2).sum(axis=0)
-
-
-def _scale(rows, scale, shift, slope):
-    """rows·scale + shift, through LeakyReLU if there is a slope."""
-    xp = array_module(rows)
-    y = xp.empty(rows.shape, rows.dtype)
-
-    def work(part):
-        xp.multiply(rows[part], scale, out=y[part])
-        y[part] += shift
-        if slope is not None:
-            leaky(y[part], slope, y[part])
-
-    parallel(work, _row_chunks(rows), rows.size)
-    return y
-
-
-def _backward(g, y, rows, gamma, mu, r, slope):
+def _backward(g, y, x, gamma, mu, r, slope):
     """∂L/∂x, ∂L/∂γ, ∂L/∂β in two passes over g and x: the two sums, then
     ∂L/∂x = γ·r·(g − E g − x̂ E[g x̂]) = γ·r·g − γ·r²·E[g x̂]·(x − μ) − γ·r·E g, a scale, a scale and a shift.
     If there is a slope, the first pass takes g back through LeakyReLU."""
-    xp, parts = array_module(rows), _row_chunks(rows)
-    (M, C), shape = rows.shape, g.shape
-    g, y, out = g.reshape(M, C), y.reshape(M, C), xp.empty(rows.shape, rows.dtype)       # (…, C) → (M, C)
-    sums, products = xp.empty((len(parts), C), g.dtype), xp.empty((len(parts), C), g.dtype)
-    cotangent = g if slope is None else out
+    out = array_module(x).empty(x.shape, x.dtype)
+    if slope is None:
+        g_beta, products = sums_of_rows(_shares, g, x, columns=(mu,))
+    else:
+        g_beta, products = sums_of_rows(_leaky_shares, out, g, y, x, columns=(mu,), numbers=(slope,))
+        g = out
+    g_gamma, *factors = fused(_factors, gamma, r, g_beta, products, numbers=(len(gamma) / x.size,))
+    elementwise(_combine, out, g, x, columns=(mu, *factors))
+    return out, g_gamma, g_beta
 
-    def reduce(k):
-        part = parts[k]
-        if slope is not None:
-            leaky_backward(y[part], g[part], slope, out[part])
-        add_rows(cotangent[part], out=sums[k])
-        centred = rows[part] - mu
-        centred *= cotangent[part]
-        add_rows(centred, out=products[k])
 
-    parallel(reduce, range(len(parts)), rows.size)
-    g_beta, g_gamma = sums.sum(axis=0), products.sum(axis=0) * r
+# The kernels
 
-    along_x = -gamma * r * r * g_gamma / M
-    shift = -gamma * r * g_beta / M
+def _squared_deviation(x, total, one_of):
+    """((x − μ)²,) for μ = Σ x/M;  one_of: 1/M"""
+    deviation = x - total * one_of
+    deviation *= deviation
+    return (deviation,)
 
-    def combine(part):
-        along_g = cotangent[part] * (gamma * r)
-        xp.subtract(rows[part], mu, out=out[part])
-        out[part] *= along_x
-        out[part] += along_g
-        out[part] += shift
 
-    parallel(combine, parts, rows.size)
-    return out.reshape(shape), g_gamma, g_beta
+def _affine(gamma, beta, total, squares, one_of, eps):
+    """μ, v, r = 1/√(v + ε), and the scale γ·r and the shift β − γ·r·μ that take x to y."""
+    mu, v = total * one_of, squares * one_of
+    r = 1 / array_module(v).sqrt(v + eps)
+    return mu, v, r, gamma * r, beta - gamma * r * mu
+
+
+def _scale(y, x, scale, shift):
+    """y = x·scale + shift"""
+    array_module(x).multiply(x, scale, out=y)
+    y += shift
+
+
+def _scale_leaky(y, x, scale, shift, slope):
+    """y = LeakyReLU(x·scale + shift)"""
+    _scale(y, x, scale, shift)
+    leaky(y, y, slope)
+
+
+def _shares(g, x, mu):
+    """What the two sums are over: g, (x − μ)·g"""
+    deviation = x - mu
+    deviation *= g
+    return g, deviation
+
+
+def _leaky_shares(out, g, y, x, mu, slope):
+    """The same for the g that LeakyReLU passes on, which goes to out."""
+    leaky_backward(out, y, g, slope)
+    return _shares(out, x, mu)
+
+
+def _factors(gamma, r, g_beta, products, one_of):
+    """∂L/∂γ = r·Σ (x − μ)·g; and the factors of g and of x − μ, and what is left, in ∂L/∂x.  one_of: 1/M"""
+    g_gamma, along_g = products * r, gamma * r
+    return g_gamma, along_g, -along_g * r * g_gamma * one_of, -along_g * g_beta * one_of
+
+
+def _combine(out, g, x, mu, along_g, along_x, shift):
+    """out = g·along_g + (x − μ)·along_x + shift; out may be g."""
+    from_g = g * along_g
+    array_module(x).subtract(x, mu, out=out)
+    out *= along_x
+    out += from_g
+    out += shift

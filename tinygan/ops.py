@@ -8,7 +8,7 @@ of the Tensor beside it). Shapes broadcast as in NumPy.
 """
 import numpy as np
 
-from .backend import array_module, column_sums, device_of, elementwise, matmul as matrix_product
+from .backend import array_module, column_sums, device_of, elementwise, fused, matmul as matrix_product
 from .errors import TinyganError
 from .tensor import Tensor, record
 
@@ -153,20 +153,28 @@ def sigmoid(x):
 
     Computed as e^min(x, 0) / (1 + e^−|x|): no exponent is positive, so nothing overflows, and small values keep
     all their digits."""
-    xp, zero, one = array_module(x.data), x.dtype.type(0), x.dtype.type(1)
     with np.errstate(under="ignore"):       # e^−|x| may round to 0, which is then its right value
-        value = xp.exp(xp.minimum(x.data, zero)) / (one + xp.exp(-abs(x.data)))
+        value = fused(_sigmoid, x.data, numbers=(0, 1))
     return record(value, (x, lambda g, y: g * y * sigmoid(-x)))
+
+
+def _sigmoid(x, zero, one):
+    xp = array_module(x)
+    return xp.exp(xp.minimum(x, zero)) / (one + xp.exp(-xp.abs(x)))
 
 
 def softplus(x):
     """y = ln(1 + eˣ)     ∂y/∂x = σ(x)
 
     Computed as max(x, 0) + ln(1 + e^−|x|), which is exact and finite for every x."""
-    xp, zero = array_module(x.data), x.dtype.type(0)
     with np.errstate(under="ignore"):
-        value = xp.maximum(x.data, zero) + xp.log1p(xp.exp(-abs(x.data)))
+        value = fused(_softplus, x.data, numbers=(0,))
     return record(value, (x, lambda g, y: g * sigmoid(x)))
+
+
+def _softplus(x, zero):
+    xp = array_module(x)
+    return xp.maximum(x, zero) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
 def leaky_relu(x, slope):
@@ -175,37 +183,39 @@ def leaky_relu(x, slope):
     y > 0 where x > 0, so the derivative can be told from y as well."""
     xp = array_module(x.data)
 
-    def share(g, y):
-        slopes = xp.empty(x.shape, x.dtype)
-        elementwise(lambda out, y: leaky_slopes(y, slope, out), slopes, y.data)
-        return g * Tensor(slopes)
-
     def fast_share(g, y, wanted):
-        out = xp.empty(x.shape, x.dtype)
-        elementwise(lambda out, y, g: leaky_backward(y, g, slope, out), out, y, g)
+        out = xp.empty(y.shape, y.dtype)
+        elementwise(leaky_backward, out, y, g, numbers=(slope,))
         return (out,)
 
-    value = xp.empty(x.shape, x.dtype)
-    elementwise(lambda y, x: leaky(x, slope, y), value, x.data)
-    return record(value, (x, share), joint=fast_share)
+    y = xp.empty(x.shape, x.dtype)
+    elementwise(leaky, y, x.data, numbers=(slope,))
+    return record(y, (x, lambda g, y: g * Tensor(leaky_slopes(y.data, slope))), joint=fast_share)
 
 
-# The same on arrays, for whoever has a block of one at hand.
-
-def leaky(x, slope, out):
-    """The larger of x and slope·x, since slope < 1."""
-    array_module(x).maximum(x, x * x.dtype.type(slope), out=out)
-
-
-def leaky_slopes(y, slope, out):
-    """slope + (1 − slope)·[y > 0], without a branch."""
-    array_module(y).multiply(y > 0, y.dtype.type(1 - slope), out=out)
-    out += y.dtype.type(slope)
+def leaky_slopes(y, slope):
+    """The array slope + (1 − slope)·[y > 0]."""
+    out = array_module(y).empty(y.shape, y.dtype)
+    elementwise(_slopes, out, y, numbers=(slope, 1 - slope))
+    return out
 
 
-def leaky_backward(y, g, slope, out):
-    """g times the slope at each place."""
-    leaky_slopes(y, slope, out)
+# Its kernels
+
+def leaky(y, x, slope):
+    """y = the larger of x and slope·x, since slope < 1; y may be x."""
+    array_module(x).maximum(x, x * slope, out=y)
+
+
+def _slopes(out, y, slope, rest):
+    """out = slope + rest·[y > 0], without a branch"""
+    array_module(y).multiply(y > 0, rest, out=out)
+    out += slope
+
+
+def leaky_backward(out, y, g, slope):
+    """out = g·(slope + (1 − slope)·[y > 0])"""
+    _slopes(out, y, slope, 1 - slope)
     out *= g
 
 

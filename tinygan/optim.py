@@ -69,26 +69,10 @@ class Adam(_Optimiser):
         beta1, beta2 = self.betas
         # m̂/(√v̂ + ε) = m·a / (√v·b + ε), the corrections being plain numbers
         a, b = 1 / (1 - beta1 ** self.t), 1 / np.sqrt(1 - beta2 ** self.t)
-
-        def kernel(theta, g, m, v):
-            xp, number = array_module(theta), theta.dtype.type
-            m *= number(beta1)
-            step = g * number(1 - beta1)
-            m += step
-            v *= number(beta2)
-            xp.multiply(g, g, out=step)
-            step *= number(1 - beta2)
-            v += step
-            xp.sqrt(v, out=step)
-            step *= number(b)
-            step += number(self.eps)
-            xp.divide(m, step, out=step)
-            step *= number(self.lr * a)
-            theta -= step
-
+        numbers = (beta1, 1 - beta1, beta2, 1 - beta2, b, self.eps, self.lr * a)
         for index, theta, g in self._with_gradient():
             self.m[index], self.v[index] = like(self.m[index], theta), like(self.v[index], theta)
-            elementwise(kernel, theta, g, self.m[index], self.v[index])
+            elementwise(_adam, theta, g, self.m[index], self.v[index], numbers=numbers)
 
     def settings(self):
         """The arguments that make an optimiser like this one."""
@@ -113,6 +97,24 @@ class Adam(_Optimiser):
         for i, parameter in enumerate(self.parameters):
             self.m[i], self.v[i] = (like(np.array(state[f"{name}.{i}"]), parameter.data) for name in "mv")
         return self
+
+
+def _adam(theta, g, m, v, beta1, rest1, beta2, rest2, b, eps, lr):
+    """Adam's kernel, in one array besides the four."""
+    xp = array_module(theta)
+    step = g * rest1
+    m *= beta1
+    m += step
+    xp.multiply(g, g, out=step)
+    step *= rest2
+    v *= beta2
+    v += step
+    xp.sqrt(v, out=step)
+    step *= b
+    step += eps
+    xp.divide(m, step, out=step)
+    step *= lr
+    theta -= step
 
 
 OPTIMISERS = {"SGD": SGD, "Adam": Adam}

@@ -59,10 +59,11 @@ class GAN:
         G, D, N = self.generator, self.discriminator, len(real_batch)
         d_loss_of, g_loss_of = LOSSES[self.loss]
         x = Tensor(self._like_weights(real_batch))
+        z = self.noise(2 * N)                      # for both halves of the round, in one transfer to the device
 
         # D's step.  max_D V: descend L_D = −V.  The fakes are mere numbers here: G is not to change.
         with no_grad():
-            fakes = G(self.noise(N))
+            fakes = G(z[:N])
         real_logits, fake_logits = D(x), D(fakes)
         d_loss = d_loss_of(real_logits, fake_logits)
         if self.penalty:
@@ -72,7 +73,7 @@ class GAN:
         self.d_optimizer.step()
 
         # G's step.  Fresh noise, and D looks again: it has changed, and the graph above belongs to weights now gone.
-        g_loss = g_loss_of(D(G(self.noise(N))))
+        g_loss = g_loss_of(D(G(z[N:])))
         self.g_optimizer.zero_grad()
         g_loss.backward(inputs=G.parameters())     # through D to G; D's own gradients are not even computed
         self.g_optimizer.step()
@@ -141,12 +142,8 @@ class GAN:
         if not self.averaging:
             return
         decay = min(self.averaging, (1 + self.steps) / (10 + self.steps))
-
-        def kernel(mean, now):
-            mean += (now - mean) * now.dtype.type(1 - decay)
-
         for mean, now in zip(self.averaged.arrays(), self.generator.arrays()):
-            elementwise(kernel, mean, now)
+            elementwise(_move_towards, mean, now, numbers=(1 - decay,))
 
     def _next_batch(self, total, batch_size):
         """The indices of the next batch. Each epoch passes through all images once, in a new order; an epoch's last few
@@ -258,3 +255,8 @@ class GAN:
         parts = {"generator": self.generator, "discriminator": self.discriminator,
                  "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
         return parts | ({"averaged": self.averaged} if self.averaging else {})
+
+
+def _move_towards(mean, now, part):
+    """mean += (now − mean)·part"""
+    mean += (now - mean) * part

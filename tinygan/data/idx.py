@@ -16,7 +16,7 @@ from tinygan.errors import TinyganError
 DIMENSIONS = {b"\x00\x00\x08\x01": 1, b"\x00\x00\x08\x03": 3}    # magic number of labels, of images
 GZIP_MAGIC = b"\x1f\x8b"
 LARGEST = 2**30    # bytes, twice what the largest set of this kind holds: EMNIST by class, 697,932 · 28 · 28
-PIECE = 2**20      # bytes
+PIECE = 2**18      # bytes
 
 
 def read_idx(path):
@@ -28,9 +28,7 @@ def read_idx(path):
     Source: the description of the format by Y. LeCun, C. Cortes and C. Burges, The MNIST database, 1998.
     """
     try:
-        with open(path, "rb") as file:
-            compressed = file.read(2) == GZIP_MAGIC
-        with (gzip.open if compressed else open)(path, "rb") as stream:
+        with open_unpacked(path) as stream:
             shape = _read_shape(stream, path)
             size = math.prod(shape)
             elements = _read_at_most(stream, size + 1)    # one more, to notice an excess
@@ -42,6 +40,13 @@ def read_idx(path):
         raise TinyganError(f"{path} holds {amount} bytes after its header, expected {size} for the shape "
                            f"{shape} that the header promises: fetch the file again")
     return np.frombuffer(elements, np.uint8).reshape(shape)
+
+
+def open_unpacked(path):
+    """The file as a stream of bytes, unpacked on the way if it is gzip-compressed."""
+    with open(path, "rb") as file:
+        compressed = file.read(2) == GZIP_MAGIC
+    return (gzip.open if compressed else open)(path, "rb")
 
 
 def _read_shape(stream, path):

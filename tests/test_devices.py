@@ -1,0 +1,226 @@
+"""One program, two libraries: the same values, gradients, dtypes and trainings on every device.
+
+    python -m pytest                            on the CPU, where it compares NumPy with itself
+    python -m pytest --device cupy-on-cpu       the real CuPy, without a GPU
+    python -m pytest --device cuda              on a GPU
+"""
+import numpy as np
+import pytest
+
+import tinygan as tg
+from tinygan import backend, conv, losses, ops, run
+from tinygan.norm import batch_norm
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+GEOMETRIES = {"same": ((6, 7), 3, 2, "same"), "stride 3": ((7, 8), 2, 3, ((0, 1), (1, 0))),
+              "wide": ((5, 5), 5, 2, ((2, 1), (1, 2))), "stride 1": ((5, 4), 3, 1, "same")}
+
+
+def _with(layer):
+    """A function of x, the layer's own parameters among what is differentiated."""
+    return lambda x: layer(x)
+
+
+def _convolution(which, name, channels):
+    geo = conv.geometry(*GEOMETRIES[name])
+    x, w, g = (4, *geo.size, channels), (geo.kernel, geo.kernel, channels, 3), (4, *geo.steps, 3)
+    shapes = {"convolve": (x, w), "transpose": (g, w), "weight_gradient": (x, g)}[which]
+    return (lambda a, b: getattr(conv, which)(a, b, geo)), shapes
+
+
+FUNCTIONS = {
+    "add": (lambda a, b: a + b, ((3, 4), (4,))), "subtract": (lambda a, b: a - b, ((3, 1), (1, 4))),
+    "multiply": (lambda a, b: a * b, ((2, 3, 4), (3, 1))), "divide": (lambda a, b: a / (b * b + 2), ((3, 4), (4,))),
+    "numbers": (lambda a: 2 - (3 + a) * 4 / (a * a + 5) - 1 / (a * a + 2), ((3, 4),)),
+    "power": (lambda a: (a * a + 1) ** 1.5 + a ** 2, ((3, 4),)), "exp": (ops.exp, ((3, 4),)),
+    "log": (lambda a: ops.log(a * a + 1), ((3, 4),)), "sqrt": (lambda a: ops.sqrt(a * a + 1), ((3, 4),)),
+    "absolute": (abs, ((3, 4),)), "tanh": (ops.tanh, ((3, 4),)), "sigmoid": (ops.sigmoid, ((3, 4),)),
+    "softplus": (ops.softplus, ((3, 4),)), "leaky_relu": (lambda a: ops.leaky_relu(a, 0.2), ((3, 4),)),
+    "sum": (lambda a: ops.sum(a, axis=1), ((3, 4, 2),)), "column sums": (lambda a: ops.sum(a, (0, 1)), ((3, 4, 2),)),
+    "mean": (lambda a: a.mean(axis=0, keepdims=True), ((3, 4),)), "total": (lambda a: (a * a).sum(), ((3, 4),)),
+    "matmul": (lambda a, b: a @ b, ((3, 4), (4, 5))), "reshape": (lambda a: a.reshape(4, 3) ** 2, ((3, 4),)),
+    "transpose": (lambda a: a.transpose(2, 0, 1) ** 2, ((2, 3, 4),)), "getitem": (lambda a: a[1:, None, 2] ** 2, ((3, 4),)),
+    "concatenate": (lambda a, b: ops.concatenate([a, b], 1) ** 2, ((3, 4), (3, 2))),
+    "batch_norm": (lambda x, c, b: batch_norm(x, c, b, 1e-3)[0], ((6, 5, 3), (3,), (3,))),
+    "batch_norm, leaky": (lambda x, c, b: batch_norm(x, c, b, 1e-3, 0.2)[0], ((6, 5, 3), (3,), (3,))),
+    "discriminator_loss": (losses.discriminator_loss, ((5, 1), (5, 1))),
+    "generator_loss": (losses.generator_loss, ((5, 1),)),
+    "saturating": (losses.saturating_generator_loss, ((5, 1),)),
+    "least_squares D": (losses.least_squares_discriminator_loss, ((5, 1), (5, 1))),
+    "least_squares G": (losses.least_squares_generator_loss, ((5, 1),)),
+    "hinge": (losses.hinge_discriminator_loss, ((5, 1), (5, 1))),
+    "wasserstein": (losses.wasserstein_critic_loss, ((5, 1), (5, 1))),
+    "softmax": (losses.softmax, ((4, 3),)),
+    "cross_entropy": (lambda a: losses.cross_entropy(a, np.array([0, 2, 1, 2])), ((4, 3),)),
+} | {f"{which}, {name}, {channels}": _convolution(which, name, channels)
+     for which in ("convolve", "transpose", "weight_gradient") for name in GEOMETRIES for channels in (1, 2)}
+
+
+def on(device, array):
+    return tg.Tensor(backend.to_device(array, device), requires_grad=True)
+
+
+def same(ours, theirs, device, dtype):
+    """On the device, of the dtype, and equal up to rounding."""
+    assert backend.device_of(ours) == device and ours.dtype == theirs.dtype == dtype and ours.shape == theirs.shape
+    np.testing.assert_allclose(tg.to_numpy(ours), theirs, rtol=TOLERANCE[str(dtype)], atol=TOLERANCE[str(dtype)])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values_and_gradients(name, dtype, device, rng):
+    """The value, the gradients by the fast kernels, and by those that can be differentiated again; and once more."""
+    f, shapes = FUNCTIONS[name]
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    cotangent, weights = None, None
+    results = []
+    for where in (device, "cpu"):
+        inputs = [on(where, array) for array in arrays]
+        y = f(*inputs)
+        if cotangent is None:
+            cotangent = rng.standard_normal(y.shape).astype(dtype)
+            weights = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+        u = backend.to_device(cotangent, where)
+        fast, recorded = (tg.grad(y, inputs, u, create_graph) for create_graph in (False, True))
+        total = tg.Tensor(backend.to_device(np.zeros((), dtype), where))
+        for g, weight in zip(recorded, weights):
+            total = total + (g * backend.to_device(weight, where)).sum()
+        second = tg.grad(total, inputs)
+        results.append([y.data, *(g.data for g in (*fast, *recorded, *second))])
+    for ours, theirs in zip(*results):
+        same(ours, theirs, device, dtype)
+
+
+LAYERS = {"Dense": (lambda: tg.Dense(4, 3), (5, 4)), "Conv2D": (lambda: tg.Conv2D(2, 3, 3, stride=2), (4, 5, 6, 2)),
+          "Conv2DTranspose": (lambda: tg.Conv2DTranspose(2, 3, 4, stride=2), (4, 3, 4, 2)),
+          "Conv2DTranspose to one channel": (lambda: tg.Conv2DTranspose(2, 1, 5, stride=2), (4, 3, 4, 2)),
+          "BatchNorm": (lambda: tg.BatchNorm(2), (4, 3, 2)), "LeakyReLU": (tg.LeakyReLU, (4, 3)), "Tanh": (tg.Tanh, (4, 3)),
+          "Sigmoid": (tg.Sigmoid, (4, 3)), "Reshape": (lambda: tg.Reshape(2, 6), (3, 4, 3)),
+          "Flatten": (tg.Flatten, (3, 4, 3)),
+          "Sequential": (lambda: tg.Sequential(tg.Dense(4, 3), tg.BatchNorm(3), tg.LeakyReLU(0.3)), (5, 4))}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name, dtype, device, rng):
+    make, shape = LAYERS[name]
+    theirs = make().initialise(rng, 0.5).astype(dtype)
+    ours = make().load_state_dict(theirs.state_dict()).astype(dtype).to(device)
+    x = rng.standard_normal(shape).astype(dtype)
+    a, b = on(device, x), on("cpu", x)
+    u = rng.standard_normal(theirs(x).shape).astype(dtype)
+    ours(a)                                                 # so that both have run equally often
+    one, two = ours(a), theirs(b)
+    same(one.data, two.data, device, dtype)
+    for g, h in zip(tg.grad(one, [a, *ours.parameters()], backend.to_device(u, device)),
+                    tg.grad(two, [b, *theirs.parameters()], u)):
+        same(g.data, h.data, device, dtype)
+    for (key, array), (_, expected) in zip(ours.named_arrays(), theirs.named_arrays()):
+        same(array, expected, device, dtype)
+    same(ours.eval()(a).data, theirs.eval()(b).data, device, dtype)
+
+
+def test_gradients_are_proved_on_the_device(device, rng):
+    """Finite differences, with everything on the device."""
+    layer = tg.Sequential(tg.Conv2D(1, 2, 3, stride=2), tg.BatchNorm(2), tg.LeakyReLU(0.2), tg.Flatten(), tg.Dense(8, 1))
+    tg.check_gradients(layer.to(device), backend.to_device(rng.standard_normal((3, 4, 4, 1)), device))
+
+
+def test_gradient_penalty(device, rng):
+    D = tg.Sequential(tg.Dense(4, 5), tg.LeakyReLU(0.2), tg.Dense(5, 1)).astype(np.float64)
+    real, fake = rng.standard_normal((2, 6, 4))
+    results = []
+    for where in (device, "cpu"):
+        network = tg.layers.build(repr(D)).load_state_dict(D.state_dict()).astype(np.float64).to(where)
+        x, y = (backend.to_device(array, where) for array in (real, fake))
+        penalty = losses.gradient_penalty(network, x, y, np.random.default_rng(1))
+        results.append([penalty.data, *(g.data for g in tg.grad(penalty, network.parameters()))])
+    for ours, theirs in zip(*results):
+        same(ours, np.asarray(theirs), device, "float64")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("make", [tg.SGD, tg.Adam])
+def test_optimisers(make, dtype, device, rng):
+    start, gradients = rng.standard_normal((3, 4)).astype(dtype), rng.standard_normal((5, 3, 4)).astype(dtype)
+    ours, theirs = on(device, start.copy()), on("cpu", start.copy())
+    for parameter, where in ((ours, device), (theirs, "cpu")):
+        optimiser = make([parameter], lr=0.1)
+        for g in gradients:
+            parameter.grad = tg.Tensor(backend.to_device(g, where))
+            optimiser.step()
+    same(ours.data, theirs.data, device, dtype)
+
+
+def gan_of(preset, device, dtype="float32"):
+    gan = run.PRESETS[preset].build(0)
+    for network in (gan.generator, gan.discriminator, gan.averaged):
+        network.astype(dtype)
+    return gan.to(device)
+
+
+def state(gan):
+    return [tg.to_numpy(a) for network in (gan.generator, gan.discriminator, gan.averaged) for a in network.arrays()]
+
+
+@pytest.mark.parametrize("preset, batch, dtype, difference", [
+    ("digits", 16, "float64", 1e-9), ("seed", 8, "float64", 1e-5), ("ring", 64, "float64", 1e-9),
+    ("grid", 64, "float64", 1e-9), ("ring", 64, "float32", 1e-5), ("grid", 64, "float32", 1e-5),
+    ("digits", 16, "float32", 1e-4)])
+def test_three_steps_of_each_preset(preset, batch, dtype, difference, device):
+    """In float32 Adam makes a whole step, of size lr, of a gradient that is nothing but rounding: single weights of the
+    digits' model come to differ by a few 1e-5. The seed model's biases in front of batch norm have gradient 0, so there
+    all of the gradient is rounding: it is compared in float64 alone, where what is left of it is far below Adam's ε."""
+    real = run.PRESETS[preset].load(None).astype(dtype)
+    gans = [gan_of(preset, where, dtype) for where in (device, "cpu")]
+    for gan in gans:
+        gan.fit(real, 3, batch_size=batch)
+    for ours, theirs in zip(*map(state, gans)):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=difference)
+    np.testing.assert_allclose(gans[0].history["d_loss"], gans[1].history["d_loss"], atol=1e-4)
+
+
+def test_a_checkpoint_goes_from_device_to_device(device, tmp_path):
+    real = run.PRESETS["ring"].load(None)
+    gan = gan_of("ring", device)
+    gan.fit(real, 2)
+    gan.save(tmp_path / "here.npz")
+    there = tg.GAN.load(tmp_path / "here.npz")
+    for ours, theirs in zip(state(gan), state(there)):
+        np.testing.assert_array_equal(ours, theirs)
+    there.save(tmp_path / "there.npz")
+    assert (tmp_path / "here.npz").read_bytes() == (tmp_path / "there.npz").read_bytes()
+    back = tg.GAN.load(tmp_path / "there.npz").to(device)
+    for network in (gan, back):
+        network.fit(real, 2)
+    for ours, theirs in zip(state(gan), state(back)):
+        np.testing.assert_array_equal(ours, theirs)         # going on, too
+
+
+def test_a_run_from_the_command_line(device, tmp_path, capsys):
+    run.train("ring", tmp_path / "run", steps=3, batch_size=16, device=device)
+    run.resume(tmp_path / "run", steps=5, device=device)
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 6
+
+
+@pytest.mark.parametrize("model, launches", [("seed", 235), ("small", 346)])
+def test_what_a_step_costs(model, launches, counters):
+    """Exactly: kernels launched, two uploads (the batch, the noise), nothing downloaded, nothing waited for."""
+    models = {"seed": (tg.models.seed_generator(), tg.models.seed_discriminator()),
+              "small": (tg.models.small_generator(), tg.models.small_discriminator())}
+    gan, x = tg.GAN(*models[model]).to("cuda"), tg.data.digits()[0][:4]
+    gan.step(x)
+    before = counters()
+    gan.step(x)
+    cost = {name: value - before[name] for name, value in counters().items()}
+    assert (cost["launches"], cost["h2d"], cost["d2h"], cost["syncs"]) == (launches, 2, 0, 0)
+
+
+def test_metrics_come_in_one_transfer_every_twenty_steps(counters):
+    gan, real = gan_of("ring", "cuda"), run.PRESETS["ring"].load(None)
+    gan.fit(real, 1)
+    before = counters()["d2h"]
+    gan.fit(real, 20)
+    fetched = counters()["d2h"] - before
+    weights = len(gan.generator.arrays()) + len(gan.discriminator.arrays())
+    assert fetched <= 1 + 2 * weights + 3                   # one table; is every weight finite?; the first look at G
