@@ -226,8 +226,9 @@ _fused = {}
 
 def fused(kernel, *arrays, numbers=()):
     """kernel(*arrays, *numbers), in one go."""
+    where = device_of(arrays[0])
     numbers = [arrays[0].dtype.type(number) for number in numbers]
-    if device_of(arrays[0]) == "cpu":
+    if where == "cpu":
         return kernel(*arrays, *numbers)
     if kernel not in _fused:
         import cupy

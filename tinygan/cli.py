@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import plots, run
+from . import plots, proofs, run
 from .errors import TinyganError
 from .training import GAN
 
@@ -16,14 +16,13 @@ def main(arguments=None):
     """Run one command; returns the exit code: 0, 1 for a run that failed (2, from argparse, for wrong usage)."""
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except TinyganError as error:
         print(f"tinygan: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("tinygan: stopped by Ctrl-C", file=sys.stderr)
         return 1
-    return 0
 
 
 def _parser():
@@ -57,7 +56,21 @@ def _parser():
     sample.add_argument("--out", type=Path, metavar="FILE", help=".png, .npy or .npz (DIR/samples-N-SEED.png)")
     sample.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     sample.set_defaults(command=_sample)
+
+    check = commands.add_parser(
+        "check", help="prove derivatives against finite differences", epilog="example: tinygan check batch_norm --order 2",
+        description="Compare every derivative in tinygan, or those of NAME, with finite differences.")
+    check.add_argument("name", nargs="?", metavar="NAME", help="a function, a case or a file, such as tanh or ops (all)")
+    check.add_argument("--order", type=int, choices=(1, 2), help="first or second derivatives (both)")
+    check.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (cpu)")
+    check.add_argument("--html", type=Path, metavar="FILE", help="write the proofs as a page, with the equations typeset")
+    check.add_argument("--museum", action="store_true", help="show the published mistakes and what gives them away")
+    check.set_defaults(command=_check)
     return parser
+
+
+def _check(options):
+    return proofs.main(options.name, options.order, options.device, options.html, options.museum)
 
 
 def _train(options):

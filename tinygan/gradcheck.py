@@ -55,6 +55,11 @@ class Report:
     def max_error(self):
         return max(row.error for row in self.rows)
 
+    @property
+    def wrong(self):
+        """The rows whose error is more than TOLERANCE allows, or NaN."""
+        return [row for row in self.rows if not row.error <= TOLERANCE[self.order]]
+
     def __str__(self):
         width = max(len(f"{row.name} {row.shape}") for row in self.rows)
         lines = [f"{self.function}, order {self.order}, seed {self.seed}",
@@ -74,6 +79,19 @@ def check_gradients(f, *inputs, order=1, seed=0):
     order    1: the derivative of ⟨u, f⟩.  2: the derivative of Σ ⟨uᵢ, ∂⟨u, f⟩/∂xᵢ⟩, with the cotangent u among the xᵢ
     seed     of all random cotangents and directions
     Returns a Report.  GradientError if a relative error exceeds 1e-6 (order 1) or 1e-5 (order 2)."""
+    report = compare_gradients(f, *inputs, order=order, seed=seed)
+    for row in report.wrong:
+        shapes = ", ".join(f"{row.name} {row.shape}" for row in report.rows)
+        raise GradientError(
+            f"the derivative of {report.function} with respect to {row.name} is wrong: "
+            f"analytic {row.analytic:.9e}, numeric {row.numeric:.9e}, "
+            f"relative error {row.error:.1e} > {TOLERANCE[order]:.0e} "
+            f"(order {order}, seed {seed}, shapes {shapes}){row.note and '; ' + row.note}")
+    return report
+
+
+def compare_gradients(f, *inputs, order=1, seed=0):
+    """What check_gradients does, but for the verdict: a Report, whatever the errors in it."""
     if order not in TOLERANCE:
         raise TinyganError(f"order {order!r} came: expected 1 or 2")
     rng = np.random.default_rng(seed)
@@ -85,9 +103,11 @@ def check_gradients(f, *inputs, order=1, seed=0):
               for x in (x.data if isinstance(x, Tensor) else x if is_array(x) else np.asarray(x) for x in inputs)]
     names |= {x: f"input {i}" for i, x in enumerate(inputs)}
 
-    output = f(*inputs)
+    output, again = f(*inputs), set(topological_order(f(*inputs)))
     leaves = inputs + [x for x in names if x not in inputs]        # a Module's own, whether or not the graph knows them
-    leaves += [x for x in topological_order(output) if x.requires_grad and not x.edges and x not in leaves]
+    # What f makes anew at each call is no parameter.
+    leaves += [x for x in topological_order(output)
+               if x.requires_grad and not x.edges and x not in leaves and x in again]
     for x in leaves:
         names.setdefault(x, f"parameter {len(names) - len(inputs)}")
     u = _random(rng, output)
@@ -111,20 +131,22 @@ def check_gradients(f, *inputs, order=1, seed=0):
     finally:                                                            # a kink may have moved them
         for x, array in zip(leaves, before):
             x.data = array
-    for row in report.rows:
-        if not row.error <= TOLERANCE[order]:
-            shapes = ", ".join(f"{names[x]} {x.shape}" for x in leaves)
-            raise GradientError(
-                f"the derivative of {report.function} with respect to {row.name} is wrong: "
-                f"analytic {row.analytic:.9e}, numeric {row.numeric:.9e}, "
-                f"relative error {row.error:.1e} > {TOLERANCE[order]:.0e} "
-                f"(order {order}, seed {seed}, shapes {shapes}){row.note and '; ' + row.note}")
     return report
 
 
 def _random(rng, x):
     """A Tensor of standard normal numbers, shaped like x and on its device."""
     return Tensor(like(np.asarray(rng.standard_normal(x.shape)), x.data))
+
+
+def _direction(rng, x, gradient):
+    """A random direction v, but none nearly at right angles to the gradient, where ⟨gradient, v⟩ ~ N(0, ‖gradient‖²) is
+    small by chance and a wrong one differs little from a right one."""
+    while True:
+        v = _random(rng, x)
+        along, length = (float(to_numpy(value.data)) for value in (sum(gradient * v), sum(gradient * gradient)))
+        if not abs(along) < 0.1 * length ** 0.5:
+            return v
 
 
 def _compare(terms, leaves, names, rng, tolerance, moves=5):
@@ -136,7 +158,7 @@ def _compare(terms, leaves, names, rng, tolerance, moves=5):
     scale = float(to_numpy(_total([abs(term) for term in phi])))
     rows = []
     for x, *both in zip(leaves, fast, recorded):
-        v = _random(rng, x)
+        v = _direction(rng, x, both[0])
         numeric, smooth, note = _derivative(lambda: float(to_numpy(_total(terms()))), x, v, FLOOR * scale, tolerance)
         if not smooth and moves:
             for leaf in leaves:
@@ -145,7 +167,9 @@ def _compare(terms, leaves, names, rng, tolerance, moves=5):
             for row in rows:
                 row.note = row.note or "moved off a kink"
             return rows
-        analytic = max((float(to_numpy(sum(g * v))) for g in both), key=lambda value: abs(value - numeric))
+        values = [float(to_numpy(sum(g * v))) for g in both]
+        # The worse of the two, and NaN is worst.
+        analytic = max(values, key=lambda value: (value != value, abs(value - numeric)))
         error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), FLOOR * scale, np.finfo(float).tiny)
         rows.append(Row(names[x], x.shape, analytic, numeric, error, note))
     return rows

@@ -1,0 +1,76 @@
+"""Moving pictures, read back: their frames, their pace, and the way that a walk takes."""
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+import tinygan as tg
+from tinygan import animation, models
+from tinygan.report import GAP
+
+
+def read(path):
+    """The frames of a GIF, as arrays of greys from 0 to 1, and how long each stands, in milliseconds."""
+    with Image.open(path) as picture:
+        return zip(*[(np.asarray(frame.convert("L")) / 255, frame.info["duration"])
+                     for frame in ImageSequence.Iterator(picture)])
+
+
+@pytest.mark.parametrize("n", [8, 100])
+def test_gif_shows_each_moment_with_its_step(n, tmp_path, rng):
+    frames = [(step, rng.uniform(-1, 1, (n, 28, 28, 1))) for step in (1, 50, 3000)]
+    animation.gif(frames, tmp_path / "g.gif")
+    pictures, pace = read(tmp_path / "g.gif")
+    assert pace == (120, 120, 2000)
+    width = min(n, 10) * (28 + GAP) - GAP + 4
+    zoom = pictures[0].shape[1] // width
+    labels = [picture[:zoom * animation.BAND:zoom, ::zoom] for picture in pictures]
+    assert all((label < 0.5).sum() > 20 for label in labels)                        # letters
+    assert (labels[0] != labels[1]).any() and (labels[1] != labels[2]).any()
+    for (_, images), picture in zip(frames, pictures):
+        small = picture[zoom // 2::zoom, zoom // 2::zoom]
+        for k in (0, 3, n - 1):
+            top, left = animation.BAND + k // 10 * (28 + GAP), 2 + k % 10 * (28 + GAP)
+            assert np.abs(small[top:top + 28, left:left + 28] - (1 - images[k, ..., 0]) / 2).max() < 0.035   # 16 greys
+
+
+@pytest.mark.parametrize("moments, expected", [(1, 1), (60, 60), (200, 60)])
+def test_gif_of_a_long_run_is_thinned(moments, expected, tmp_path):
+    frames = [(step, np.full((1, 8, 60, 1), 1 - 2 * step / moments)) for step in range(1, moments + 1)]
+    animation.gif(frames, tmp_path / "g.gif")
+    pictures, pace = read(tmp_path / "g.gif")
+    assert len(pictures) == expected and pace[-1] == 2000
+    middle = [picture[-20, picture.shape[1] // 2] for picture in pictures]
+    assert middle[-1] == 1 and middle == sorted(middle)                             # in order, and the last is there
+
+
+@pytest.mark.parametrize("latent", [2, 3, 100])
+def test_slerp_goes_round_the_great_circle_at_an_even_pace(latent, rng):
+    a, b = rng.standard_normal((2, latent))
+    b *= np.linalg.norm(a) / np.linalg.norm(b)
+    way = animation.slerp(a, b, np.linspace(0, 1, 11))
+    assert np.allclose(way[0], a) and np.allclose(way[-1], b)
+    assert np.allclose(np.linalg.norm(way, axis=1), np.linalg.norm(a))
+    paces = np.linalg.norm(np.diff(way, axis=0), axis=1)
+    assert np.allclose(paces, paces[0])
+    assert np.linalg.matrix_rank(way, tol=1e-9) == 2                                # it stays in the plane of a and b
+
+
+def test_walk(tmp_path):
+    gan, seen = tg.GAN(models.small_generator(width=2), models.small_discriminator(width=2)), []
+    painted = gan.generate
+    gan.generate = lambda z: seen.append(z) or painted(z)
+    animation.walk(gan, tmp_path / "w.gif", tmp_path / "w.png", n=3, seed=5)
+    path, = seen
+    assert path.shape == (3 * animation.LEG, 100) and np.allclose(np.linalg.norm(path, axis=1), 10)
+    paces = np.linalg.norm(path - np.roll(path, 1, axis=0), axis=1)                 # it ends where it began: no jump
+    assert paces.max() < 3
+    with Image.open(tmp_path / "w.png") as strip:
+        assert strip.size == (2 * (animation.LEG * (28 + GAP) - GAP), 2 * (3 * (28 + GAP) - GAP))
+    with Image.open(tmp_path / "w.gif") as picture:
+        assert picture.size == (224, 224) and picture.n_frames > 30 and picture.info["loop"] == 0
+
+
+def test_a_walk_on_a_line_is_refused(tmp_path):
+    gan = tg.GAN(models.point_generator(latent=1), models.point_discriminator(), latent=1)
+    with pytest.raises(tg.TinyganError, match="great circle"):
+        animation.walk(gan, tmp_path / "w.gif", tmp_path / "w.png")

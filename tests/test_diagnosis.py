@@ -1,0 +1,186 @@
+"""The sentences about a run: each fault is named when it is there, and only then."""
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import tinygan as tg
+from tinygan import data, diagnosis, models
+from tinygan.diagnosis import Watch, findings, nearest
+from tinygan.metrics import Score
+
+EVEN = (0.1,) * 10
+REAL_SCORE = Score(2000, 10.0, 0.98, 0.93, 2.3, EVEN)
+FAULTS = ("broke", "no gradient", "too strong", "only guesses", "scores", "do not look", "Collapse", "washed-out",
+          "lie beside", "missed")
+
+
+def history(d_real, d_fake, steps=400, saturating=False, start=0.5):
+    """A game that goes from ½ to the given beliefs in its first half and stays; all logits of a batch are equal."""
+    way = np.minimum(1, np.arange(1, steps + 1) / (steps / 2))
+    real, fake = start + way * (d_real - start), start + way * (d_fake - start)
+    g_loss = np.log(1 - fake) if saturating else -np.log(fake)
+    return {name: column.tolist() for name, column in
+            (("d_loss", -np.log(real) - np.log(1 - fake)), ("g_loss", g_loss), ("d_real", real), ("d_fake", fake))}
+
+
+def faults(sentences):
+    return {fault for fault in FAULTS for sentence in sentences if fault in sentence}
+
+
+@pytest.mark.parametrize("played, fault, number", [
+    (history(0.99, 0.004), "too strong", "σ(a) ≈ 0.004"),
+    (history(0.99, 0.004, saturating=True), "no gradient", "σ(a) ≈ 0.004"),
+    (history(0.51, 0.49), "only guesses", "log 4 = 1.386"),
+    (history(0.7, 0.3, steps=20), None, "20 steps are too few"),
+    (history(0.7, 0.3), None, "D(x) = 0.70 and D(G(z)) = 0.30 over the last 100 steps"),
+    (history(0.7, 0.3, saturating=True), None, "in balance"),
+    (history(0.9, 0.04), None, "in balance"),
+])
+def test_how_the_game_stands(played, fault, number):
+    sentences = findings(played)
+    assert faults(sentences) == ({fault} if fault else set()) and number in " ".join(sentences)
+    assert f"in all {len(played['d_loss'])} steps" in sentences[0]
+
+
+@pytest.mark.parametrize("frechet, end", [(12.0, "first"), (90.0, "second")])
+def test_a_d_that_guesses_is_either_fooled_or_blind(frechet, end):
+    score = Score(2000, frechet, 0.97, 0.9, 2.3, EVEN)
+    assert f"speaks for the {end}" in " ".join(findings(history(0.5, 0.5), score=score, real_score=REAL_SCORE))
+
+
+def test_a_game_that_broke():
+    played = history(0.7, 0.3)
+    played["g_loss"][150:] = [float("nan")] * 250
+    assert "broke at step 151 of 400" in findings(played)[0] and len(findings(played)) == 1
+    assert findings({name: [] for name in played}) == ["No step was played."]
+
+
+def test_scores_are_not_taken_for_beliefs(rng):
+    """Least squares, hinge and Wasserstein games as GAN.step records them; a D that wins there has no σ(a)."""
+    real, fake = rng.normal(0.8, 0.1, (400, 64)), rng.normal(0.2, 0.1, (400, 64))
+    d_losses = {"least_squares": ((real - 1) ** 2 + fake ** 2).mean(axis=1) / 2,
+                "wasserstein": (fake - real).mean(axis=1),
+                "hinge": (np.maximum(0, 1 - real) + np.maximum(0, 1 + fake)).mean(axis=1)}
+    for name in ("least_squares", "wasserstein"):
+        played = {"d_loss": d_losses[name].tolist(), "g_loss": [0.5] * 400,
+                  "d_real": real.mean(axis=1).tolist(), "d_fake": fake.mean(axis=1).tolist()}
+        assert not diagnosis.are_beliefs(played) and faults(findings(played)) == {"scores"}
+    played = {"d_loss": d_losses["hinge"].tolist(), "g_loss": [0.5] * 400,
+              "d_real": (real + 1).mean(axis=1).tolist(), "d_fake": (fake - 1).mean(axis=1).tolist()}
+    assert not diagnosis.are_beliefs(played)
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0, 40.0])
+def test_beliefs_are_known_as_such(scale, rng):
+    """Whatever the logits of the batch, and rounded as float32 rounds them."""
+    a, b = (scale * rng.standard_normal((100, 64), dtype=np.float32) for _ in range(2))
+
+    def softplus(x):
+        return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+    def belief(x):
+        return np.exp(-softplus(-x)).mean(axis=1).tolist()
+
+    d_loss = softplus(-a).mean(axis=1) + softplus(b).mean(axis=1)
+    assert diagnosis.are_beliefs({"d_loss": d_loss.tolist(), "g_loss": [], "d_real": belief(a), "d_fake": belief(b)})
+
+
+def test_real_digits_are_all_well():
+    images, _ = data.digits()
+    score = Score(2000, 11.0, 0.97, 0.9, 2.29, EVEN)
+    sentences = findings(history(0.7, 0.3), images[1000:1100], images, score, REAL_SCORE)
+    assert not faults(sentences) and len(sentences) == 6
+    assert all(any(letter.isdigit() for letter in sentence) for sentence in sentences)
+
+
+def test_collapse_is_seen_in_classes_and_in_near_duplicates(rng):
+    images, _ = data.digits()
+    score = Score(2000, 60.0, 0.97, 0.9, 1.6, (0, 0.2, 0.2, 0.2, 0.2, 0.2, 0, 0, 0, 0))
+    assert "G paints 5 of the ten classes; of 0, 6, 7, 8, 9" in " ".join(
+        findings(history(0.7, 0.3), score=score, real_score=REAL_SCORE))
+    few = images[rng.integers(0, 10, 100)] + rng.normal(0, 0.05, (100, 28, 28, 1))
+    sentence, = (s for s in findings(history(0.7, 0.3), few.clip(-1, 1), images) if "near-duplicate" in s)
+    assert sentence.startswith("Collapse") and "100% of 100" in sentence
+
+
+def test_grey_samples():
+    images, _ = data.digits()
+    assert "washed-out" in faults(findings(history(0.7, 0.3), 0.6 * images[:100], images))
+
+
+@pytest.mark.parametrize("sure, frechet, verdict", [
+    (0.9, 12.0, "look like real digits"), (0.6, 13.0, "less clear"), (0.2, 20.0, "do not look"),
+    (0.92, 466.0, "do not look")])                              # one clear digit, painted again and again
+def test_likeness(sure, frechet, verdict):
+    score = Score(2000, frechet, 0.9, sure, 2.2, EVEN)
+    assert verdict in " ".join(findings(history(0.7, 0.3), score=score, real_score=REAL_SCORE))
+
+
+@pytest.mark.parametrize("keep, shift, fault", [
+    (8, 0, set()), (4, 0, {"Collapse"}), (7, 0, {"missed"}), (8, 0.2, {"lie beside", "Collapse"})])
+def test_points(keep, shift, fault):
+    real, _ = data.ring(2000)
+    made, modes = data.ring(2000, seed=1)
+    assert faults(findings(history(0.7, 0.3), made[modes < keep] * (1 + shift), real)) == fault
+
+
+@pytest.mark.parametrize("shape, chunk", [((3,), 2000), ((3,), 7), ((4, 5, 1), 50)])
+def test_nearest_is_what_looking_at_all_of_them_finds(shape, chunk, rng):
+    references = rng.standard_normal((50, *shape)).astype(np.float32)
+    queries = np.concatenate([rng.standard_normal((20, *shape)), references[13:14]]).astype(np.float32)
+    table = np.sqrt(((queries[:, None] - references[None]) ** 2).sum(axis=tuple(range(2, 2 + len(shape)))))
+    found, distances = nearest(queries, references, chunk=chunk)
+    assert np.array_equal(found, table.argmin(axis=1)) and np.allclose(distances, table.min(axis=1), atol=1e-6)
+    assert found[-1] == 13 and distances[-1] == 0
+    itself = np.arange(10, 30)
+    table = np.sqrt(((references[itself, None] - references[None]) ** 2).sum(axis=tuple(range(2, 2 + len(shape)))))
+    table[np.arange(20), itself] = np.inf
+    found, distances = nearest(references[itself], references, skip=itself, chunk=chunk)
+    assert np.array_equal(found, table.argmin(axis=1)) and np.allclose(distances, table.min(axis=1), atol=1e-6)
+
+
+# Watch
+
+class Sealed(dict):
+    """Metrics at which nobody may look."""
+
+    def __getitem__(self, name):
+        raise AssertionError("the device was made to wait")
+
+
+def play(watch, beliefs, samples, loss="non_saturating"):
+    """Calls the watch for each of 1,000 steps; beliefs and samples are functions of the step."""
+    for step in range(1, 1001):
+        looks = step % watch.every == 0
+        gan = SimpleNamespace(steps=step, latent=4, loss=loss, generate=lambda z: samples(step) if looks else 1 / 0)
+        metrics = dict(zip(("d_real", "d_fake"), map(np.float32, beliefs(step)))) if looks else Sealed()
+        watch(gan, metrics)
+
+
+def varied(step):
+    return np.random.default_rng(step).standard_normal((16, 2))
+
+
+@pytest.mark.parametrize("beliefs, samples, loss, expected", [
+    (lambda step: (0.7, 0.3), varied, "non_saturating", []),
+    (lambda step: (0.99, 0.01), varied, "non_saturating", ["D has been winning for the last 300 steps"]),
+    (lambda step: (0.99, 0.01) if step % 300 else (0.7, 0.3), varied, "non_saturating", []),
+    (lambda step: (7.0, -7.0), varied, "hinge", []),
+    (lambda step: (0.7, 0.3), lambda step: 0.1 * varied(step), "non_saturating", ["the samples collapse"]),
+    (lambda step: (0.7, 0.3), lambda step: varied(step) * (0.1 if step == 100 else 1), "non_saturating", []),
+    (lambda step: (0.99, 0.01), lambda step: 0.1 * varied(step), "saturating", ["D has been winning", "collapse"]),
+])
+def test_watch_speaks_once_of_each_fault_and_looks_at_nothing_between(beliefs, samples, loss, expected, rng):
+    said = []
+    play(Watch(rng.standard_normal((500, 2)), said.append), beliefs, samples, loss)
+    assert len(said) == len(expected) and all(part in line for part, line in zip(expected, said))
+
+
+def test_watch_changes_nothing_in_a_real_game():
+    real, _ = data.ring(1000)
+    histories = []
+    for callbacks in ((), (Watch(real, print, every=5),)):
+        gan = tg.GAN(models.point_generator(), models.point_discriminator(), latent=2)
+        histories.append(gan.fit(real, 20, 32, callbacks))
+    assert histories[0] == histories[1]

@@ -1,0 +1,243 @@
+"""Every derivative is proved, and a broken one is not."""
+import inspect
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+import tinygan as tg
+from tinygan import conv, layers, losses, mathml, models, norm, ops, optim, proofs, tensor, training
+
+CASES = {case.name: case for case in proofs.cases()}
+PAIRS = [(name, order) for name, case in CASES.items() for order in case.orders]
+
+
+@pytest.fixture(scope="module")
+def proved():
+    return {(name, order): proofs.prove(CASES[name], order) for name, order in PAIRS}
+
+
+@pytest.mark.parametrize("name, order", PAIRS)
+def test_every_case_is_proved(name, order, proved):
+    proof = proved[name, order]
+    assert proof.holds, proofs.table([proof])
+    assert proof.max_error < (1e-6 if order == 1 else 1e-5)
+    assert proof.rows or not proof.case.derivative
+    assert order == 2 or proof.value is None or proof.value.error < 1e-9
+
+
+def test_another_seed_proves_the_same():
+    assert [name for name, case in CASES.items() if not proofs.prove(case, seed=1).holds] == []
+
+
+def test_nothing_is_left_out():
+    proved = {case.code for case in CASES.values()}
+    kernels = {ops.leaky, ops.leaky_backward, ops.leaky_slopes}
+    functions = {f for _, f in inspect.getmembers(ops, inspect.isfunction) if f.__module__ == ops.__name__
+                 and not f.__name__.startswith("_")}
+    assert functions - kernels <= proved
+    assert {conv.convolve, conv.transpose, conv.weight_gradient, norm.batch_norm} <= proved
+    assert set(layers.LAYERS.values()) <= proved
+    assert {losses.softmax, losses.cross_entropy, losses.gradient_penalty} <= proved
+    assert {loss for pair in losses.LOSSES.values() for loss in pair} <= proved
+    assert {f for _, f in inspect.getmembers(models, inspect.isfunction) if f.__module__ == models.__name__} <= proved
+    steps = " ".join(name for name in CASES if name.startswith("training"))
+    assert all(f"{player}'s step, {loss}" in steps for player in "DG" for loss in losses.LOSSES)
+
+
+def test_names_are_unique_and_say_where_the_code_stands():
+    assert len(CASES) == len(proofs.cases())
+    for case in CASES.values():
+        path, line = case.place.split(":")
+        text = open(inspect.getsourcefile(inspect.unwrap(case.code))).read().splitlines()[int(line) - 1]
+        assert path.startswith("tinygan/") and re.search("def |class |@", text)
+        assert case.equation
+
+
+# Broken on purpose
+
+def scaled(function, factor=1.001, which=None):
+    """The function with its result, or the result's item `which`, scaled."""
+    def wrong(*arguments, **options):
+        result = function(*arguments, **options)
+        if which is None:
+            return result * factor
+        return tuple(share if i != which or share is None else share * factor for i, share in enumerate(result))
+    return wrong
+
+
+def without_variance_term(backward):
+    def wrong(g, y, x, gamma, mu, r, slope):
+        x_share, *others = backward(g, y, x, gamma, mu, r, slope)
+        x_hat = (x.reshape(g.shape) - mu) * r
+        axes = tuple(range(g.ndim - 1))
+        return x_share + gamma * r * x_hat * (g * x_hat).mean(axes), *others
+    return wrong
+
+
+def wrong_tanh(x):
+    return tensor.record(np.tanh(x.data), (x, lambda g, y: g * (1 - y * y) * 1.001))
+
+
+def wrong_twice_tanh(x):
+    """The first derivative is right, and does not know that it depends on x."""
+    return tensor.record(np.tanh(x.data), (x, lambda g, y: g * (1 - y * y).detach()))
+
+
+MUTANTS = [     # module, name, its mutation, case, order
+    (ops, "tanh", lambda f: wrong_tanh, "ops.tanh", 1),
+    (ops, "tanh", lambda f: wrong_twice_tanh, "ops.tanh", 2),
+    (ops, "sum_to", lambda f: scaled(f), "ops.add: broadcast", 1),
+    (ops, "_place", lambda f: scaled(f), "ops.getitem: x[1]", 1),
+    (ops, "leaky_relu", lambda f: lambda x, slope: -f(x, slope), "ops.leaky_relu", 1),
+    (ops, "sigmoid", lambda f: scaled(f), "ops.softplus", 1),
+    (conv, "_weight_gradient", lambda f: scaled(f), "conv.weight_gradient: kernel 3, stride 1", 1),
+    (conv, "_transpose", lambda f: scaled(f), "conv.transpose: kernel 2, stride 3", 1),
+    (conv, "_transpose", lambda f: scaled(f, -1), "conv.convolve: kernel 3, stride 1", 1),
+    (conv, "_convolve_and_weight_gradient", lambda f: scaled(f, which=1), "conv.transpose: one channel", 1),
+    (conv, "weight_gradient", lambda f: lambda x, g, geo: f(x, g, geo) * 0.999, "conv.convolve: one channel", 1),
+    (conv, "plain_transpose", lambda f: scaled(f), "conv.plain_transpose: kernel 2, stride 3", 1),
+    (norm, "_backward", without_variance_term, "norm.batch_norm: 2 axes", 1),
+    (norm, "_backward", without_variance_term, "norm.batch_norm: in several parts", 1),
+    (norm, "_backward", lambda f: scaled(f, -1, which=1), "norm.batch_norm: 4 axes", 1),
+    (norm, "_backward", lambda f: scaled(f, which=2), "layers.BatchNorm: training", 1),
+    (norm, "_backward", lambda f: scaled(f, which=0), "norm.batch_norm: with LeakyReLU, in several parts", 1),
+    (norm, "sqrt", lambda f: lambda x: f(x).detach(), "norm.batch_norm: 2 axes", 2),
+    (norm, "leaky_slopes", lambda f: scaled(f), "norm.batch_norm: with LeakyReLU, 2 axes", 1),
+    (losses, "sigmoid", lambda f: lambda a: -f(a), "losses.discriminator_loss: non_saturating", 1),
+    (losses, "sigmoid", lambda f: scaled(f), "losses.saturating_generator_loss: saturating", 1),
+    (losses, "softmax", lambda f: scaled(f), "losses.cross_entropy", 1),
+    (losses, "leaky_relu", lambda f: lambda x, slope: f(-x, slope), "losses.hinge_discriminator_loss: hinge", 1),
+    (losses, "mean", lambda f: lambda x: f(x) * 2, "losses.least_squares_generator_loss: least_squares", 1),
+    (losses, "grad", lambda f: lambda *a, create_graph: f(*a), "losses.gradient_penalty", 1),
+    (layers, "tanh", lambda f: ops.sigmoid, "layers.Tanh", 1),
+    (layers, "matmul", lambda f: lambda a, b: f(a, b.detach()), "models.point_generator", 1),
+    (layers, "sqrt", lambda f: lambda x: f(x - 1e-3), "layers.BatchNorm: evaluation", 1),
+    (tensor, "_shares", lambda f: lambda *a: f(*a)[:1], "tensor.grad: one Tensor used in several places", 1),
+    (tensor.Tensor, "backward", lambda f: lambda self, *a, **o: f(self * 1.001, *a, **o),
+     "training.GAN.step: D's step, wasserstein", 1),
+    (optim.SGD, "step", lambda f: lambda self: setattr(self, "lr", -self.lr) or f(self), "optim.SGD", 1),
+    (optim.SGD, "zero_grad", lambda f: lambda self: None, "training.GAN.step: D's step, non_saturating", 1),
+    (optim.SGD, "zero_grad", lambda f: lambda self: None, "training.GAN.step: G's step, hinge", 1),
+    (training, "gradient_penalty", lambda f: lambda *a: f(*a).detach(),
+     "training.GAN.step: D's step, with gradient penalty", 1),
+    (training, "gradient_penalty", lambda f: lambda *a: -f(*a),
+     "training.GAN.step: D's step, with gradient penalty", 1),
+]
+
+
+@pytest.mark.parametrize("module, name, mutation, case, order", MUTANTS)
+def test_what_is_broken_is_not_proved(module, name, mutation, case, order, monkeypatch):
+    monkeypatch.setattr(module, name, mutation(getattr(module, name)))
+    broken = {case.name: case for case in proofs.cases()}[case]
+    proof = proofs.prove(broken, order)
+    assert not proof.holds and proof.verdict == "WRONG"
+    assert "1 of 1 proofs FAIL" in proofs.table([proof]) and case in proofs.table([proof])
+
+
+def test_losses_in_the_wrong_order_are_no_proof(monkeypatch):
+    d_loss, g_loss = losses.LOSSES["saturating"]
+    monkeypatch.setitem(losses.LOSSES, "saturating", (lambda real, fake: d_loss(fake, real), g_loss))
+    case = {case.name: case for case in proofs.cases()}["training.GAN.step: D's step, saturating"]
+    proof = proofs.prove(case)
+    assert not proof.holds
+    assert [row.name for row in proof.wrong] == ["value"]           # the derivative is right, of another game
+
+
+def test_whatever_is_raised_is_a_verdict(monkeypatch):
+    monkeypatch.setattr(ops, "matrix_product", lambda a, b: 1 / 0)
+    proof = proofs.prove(CASES["ops.matmul"])
+    assert not proof.holds and "ZeroDivisionError" in proof.failure
+    assert "ZeroDivisionError" in proofs.table([proof]) and "ZeroDivisionError" in proofs.page([proof])
+
+
+def test_nan_is_no_proof():
+    def f(x):
+        return tensor.record(x.data * 2, (x, lambda g, y: g * (np.nan if tensor.recording() else 2)))
+    assert not proofs.prove(proofs.Case("ops.nan", f, f, (np.ones(3),))).holds
+
+
+def test_a_case_that_compares_nothing_is_no_proof():
+    assert not proofs.prove(proofs.Case("ops.nothing", ops.add, lambda: tg.Tensor(1.0))).holds
+
+
+def test_an_order_that_a_case_has_not():
+    with pytest.raises(tg.TinyganError, match="order 2 of optim.Adam"):
+        proofs.prove(CASES["optim.Adam"], 2)
+
+
+def test_all_is_proved_on_the_device(device):
+    broken = [name for name, case in CASES.items() if not proofs.prove(case, device=device, seed=3).holds]
+    assert broken == []
+
+
+# What is printed
+
+def test_the_table_has_every_case_and_a_summary(proved):
+    text = proofs.table(list(proved.values()))
+    lines = text.splitlines()
+    assert all(any(f" {name} " in line for line in lines) for name in CASES)
+    derivatives, functions, error = re.search(r"(\d+) derivatives of (\d+) functions agree with finite differences; "
+                                              r"largest relative error (\S+)\.", lines[-1]).groups()
+    assert int(derivatives) == sum(len(p.rows) for p in proved.values()) > 500
+    assert int(functions) > 50 and float(error) < 1e-6
+
+
+def test_the_page_has_every_case_and_needs_nothing_but_itself(proved, tmp_path):
+    page = proofs.page(list(proved.values()))
+    assert "http" not in page and "url(" not in page and "<script" not in page and "<link" not in page
+    text = " ".join(ET.fromstring(page).itertext())                 # it is XML too
+    for name, case in CASES.items():
+        function, _, detail = name.partition(": ")
+        assert function in text and detail in text and case.place in text
+    assert page.count("<math") > 100 and page.count("WRONG\"") == 0
+
+
+def test_main_prints_and_counts(capsys, tmp_path, monkeypatch):
+    assert proofs.main("tanh", html=tmp_path / "page.html") == 0
+    printed = capsys.readouterr().out
+    assert "∂y/∂x = 1 − y²" in printed and "3 derivatives of 1 function agree" in printed and "page.html" in printed
+    assert "ops.tanh" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert proofs.main(museum=True) == 0 and "What was written" in capsys.readouterr().out
+    assert proofs.main("losses", order=2) == 0 and "order 1" not in capsys.readouterr().out
+    monkeypatch.setattr(ops, "tanh", wrong_tanh)
+    assert proofs.main("ops.tanh") == 1 and "FAIL" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, order, where, message", [
+    ("tanhh", None, "cpu", "tanhh.*did you mean .*tanh"), ("§", None, "cpu", "choose one of tensor, ops, conv"),
+    ("optim.Adam", 2, "cpu", "no derivative of order 2"), ("tanh", None, "abacus", "no device 'abacus'")])
+def test_main_says_what_is_wrong(name, order, where, message):
+    with pytest.raises(tg.TinyganError, match=message):
+        proofs.main(name, order, where)
+
+
+# Equations
+
+@pytest.mark.parametrize("text, parts", [
+    ("∂y/∂x = 1/(2y)", ["<mfrac><mrow><mi>∂</mi><mi>y</mi></mrow><mrow><mi>∂</mi><mi>x</mi></mrow></mfrac>",
+                        "<mfrac><mn>1</mn><mrow><mn>2</mn><mi>y</mi></mrow></mfrac>"]),
+    ("y = √(v + ε)", ["<msqrt><mrow><mi>v</mi><mo>+</mo><mi>ε</mi></mrow></msqrt>"]),
+    ("xⁿ⁻¹", ["<msup><mrow><mi>x</mi></mrow><mrow><mi>n</mi><mo>−</mo><mn>1</mn></mrow></msup>"]),
+    ("E softplus(−a_real)", ["<mi>softplus</mi>", "<msub><mi>a</mi><mi>real</mi></msub>"]),
+    ("x̂ = x̄", ["<mover accent=\"true\"><mrow><mi>x</mi></mrow><mo>^</mo></mover>", "<mo>¯</mo>"]),
+    ("β₁ᵗ", ["<msub><mrow><mi>β</mi></mrow><mn>1</mn></msub>", "<mi>t</mi>"]),
+    ("p = e^(a_k) / Σ_j e^(a_j)", ["<mfrac><msup>", "<munder><mo>∑</mo><mi>j</mi></munder>"]),
+    ("y = x where x > 0", ["<mtext>\u00a0where\u00a0</mtext>", "<mo>&gt;</mo>"]),
+])
+def test_equations_become_mathml(text, parts):
+    math = mathml.mathml(text)
+    ET.fromstring(math)
+    assert all(part in math for part in parts), math
+
+
+@pytest.mark.parametrize("text", ["y = (a", "y = a)", "a ≈ b", "√", "x_", "y = |a"])
+def test_what_is_no_equation_is_left_alone(text):
+    assert mathml.mathml(text) is None
+
+
+def test_every_equation_of_a_docstring_can_be_typeset():
+    lines = {line for case in CASES.values() for line in case.equation}
+    fragments = [fragment for line in lines for fragment in mathml.fragments(line) if mathml.is_equation(fragment)]
+    assert len(fragments) > 80 and [fragment for fragment in fragments if mathml.mathml(fragment) is None] == []

@@ -1,0 +1,206 @@
+"""What went well in a game and what did not, in plain sentences, each with the number it rests on."""
+import numpy as np
+
+from .backend import array_module, to_numpy
+
+WON, LOST = 0.95, 0.05         # D wins where D(x) is above the one and D(G(z)) below the other
+BLIND = 0.05                   # D hardly tells real from fake where D(x) − D(G(z)) is below
+FEW_STEPS = 100                # too few to judge a game by
+LOOKED_AT = 500                # samples that are compared pair by pair
+LOG_4 = float(np.log(4))       # D's loss when it can only guess
+
+
+def findings(history, samples=None, real=None, score=None, real_score=None):
+    """A list of sentences about a run: what is wrong, and where nothing is, that.
+
+    history: {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number a step, as GAN.fit returns it
+    samples, real: arrays (N, …) of generated and of real images or points; score, real_score: their metrics.Score
+    What is not given is not spoken of."""
+    sentences = [_finite(history), _balance(history, score, real_score)]
+    if score and real_score:
+        sentences += [_likeness(score, real_score), _classes(score)]
+    if samples is not None and real is not None and np.isfinite(samples).all():
+        looks = (_duplicates, _contrast) if real.ndim == 4 else (_precision, _coverage)
+        sentences += [look(samples, real) for look in looks]
+    return [sentence for sentence in sentences if sentence]
+
+
+# The game
+
+def _finite(history):
+    steps = len(history["d_loss"])
+    broken = np.flatnonzero(~np.isfinite(list(history.values())).all(axis=0))
+    if len(broken):
+        return (f"The game broke at step {broken[0] + 1:,} of {steps:,}: a loss is no finite number there, and one "
+                "such step spoils the weights. Try a smaller learning rate.")
+    return f"Every loss is a finite number, in all {steps:,} steps." if steps else "No step was played."
+
+
+def _balance(history, score, real_score):
+    """How D and G stand to each other in the last quarter of the run."""
+    steps, last = len(history["d_loss"]), {name: values[-(len(values) // 4):] for name, values in history.items()}
+    if steps < FEW_STEPS or not np.isfinite(list(last.values())).all():
+        return f"{steps:,} steps are too few to judge the game by." if 0 < steps < FEW_STEPS else None
+    d_loss, g_loss, d_real, d_fake = (np.mean(last[name]) for name in ("d_loss", "g_loss", "d_real", "d_fake"))
+    over = f"over the last {len(last['d_loss']):,} steps"
+    if not are_beliefs(history):
+        return (f"D gives scores, no beliefs: {d_real:.2f} to real and {d_fake:.2f} to fake {over}. "
+                f"Only their difference, {d_real - d_fake:.2f}, says something.")
+    sigma = f"{d_fake:.2f}" if d_fake >= 0.01 else f"{d_fake:.1g}"
+    beliefs = f"D(x) = {d_real:.2f} and D(G(z)) = {sigma}"
+    if d_real > WON and d_fake < LOST and g_loss < 0:               # only the saturating loss is negative
+        return (f"G has no gradient: D has won, {beliefs} {over}, and the saturating loss leaves G a gradient of "
+                f"σ(a) ≈ {sigma} for each sample. The non-saturating loss would leave {1 - d_fake:.2f}.")
+    if d_real > WON and d_fake < LOST:
+        return (f"D is too strong: {beliefs} {over}. G's gradient of the saturating loss would be σ(a) ≈ {sigma} "
+                f"for each sample; the non-saturating loss keeps it at {1 - d_fake:.2f}, but says little of what to "
+                "mend. Try a smaller learning rate for D.")
+    if d_real - d_fake < BLIND:
+        return (f"D only guesses: {beliefs} {over}, its loss {d_loss:.3f} beside log 4 = {LOG_4:.3f}. That is either "
+                "the perfect end, where nobody can tell the samples from real ones, or a D that sees nothing"
+                + _which_end(score, real_score))
+    return (f"The game is in balance: {beliefs} {over}. D still sees a difference that G can learn from; its loss is "
+            f"{d_loss:.2f}, and {LOG_4:.2f} = log 4 if it could only guess.")
+
+
+def are_beliefs(history):
+    """Whether d_real and d_fake are means of probabilities σ(a), as in the minimax game, or of raw scores.
+
+    Beliefs lie in [0, 1], and −log is convex, so that by Jensen's inequality
+    L_D = −E log σ(a_real) − E log(1 − σ(a_fake)) ≥ −log D(x) − log(1 − D(G(z))).  Scores sooner or later break one."""
+    table = np.array([history[name] for name in ("d_loss", "d_real", "d_fake")], np.float64)
+    d_loss, d_real, d_fake = table[:, np.isfinite(table).all(axis=0)]
+    if not ((0 <= d_real) & (d_real <= 1) & (0 <= d_fake) & (d_fake <= 1)).all():
+        return False
+    least = -np.log(d_real.clip(1e-6)) - np.log((1 - d_fake).clip(1e-6))
+    return bool((d_loss >= least - 1e-3).all())
+
+
+def _which_end(score, real_score):
+    if not (score and real_score):
+        return ": look at the samples."
+    end = "first" if score.frechet < 2 * real_score.frechet else "second"
+    return f"; the Fréchet distance of {score.frechet:.1f}, real digits {real_score.frechet:.1f}, speaks for the {end}."
+
+
+# The samples
+
+def _likeness(score, real_score):
+    sure, far = score.sure / real_score.sure, score.frechet / real_score.frechet
+    verdict = ("The samples look like real digits" if sure > 0.9 and far < 2 else
+               "Most samples look like digits, if less clear than real ones" if sure > 0.5 and far < 4 else
+               "The samples do not look like real digits")
+    return (f"{verdict}: the classifier is sure of {score.sure:.0%} of them and of {real_score.sure:.0%} of real "
+            f"digits; Fréchet distance {score.frechet:.1f}, real digits {real_score.frechet:.1f}.")
+
+
+def _classes(score):
+    rare = [str(digit) for digit, share in enumerate(score.classes) if share < 0.01]
+    if rare:
+        return (f"Collapse: G paints {10 - len(rare)} of the ten classes; of {', '.join(rare)} there are fewer "
+                f"than 1 % each among {score.n:,} samples.")
+    rarest = int(np.argmin(score.classes))
+    return f"All ten classes are there, the rarest, {rarest}, with {score.classes[rarest]:.1%} of {score.n:,} samples."
+
+
+def _duplicates(samples, real):
+    """Near-duplicate: closer than half the distance that is usual between a real digit and its nearest other one."""
+    n = min(len(samples), len(real), LOOKED_AT)
+    if n < 2:
+        return None
+    _, among_samples = nearest(samples[:n], samples[:n], skip=np.arange(n))
+    _, among_real = nearest(real[:n], real[:n], skip=np.arange(n))
+    close = np.median(among_real) / 2
+    twins, real_twins = np.mean(among_samples < close), np.mean(among_real < close)
+    verdict = "Collapse: many samples are nearly equal" if twins > real_twins + 0.15 else "The samples differ"
+    return (f"{verdict}: {twins:.0%} of {n} have a near-duplicate among the others (closer than {close:.1f}), of as "
+            f"many real digits {real_twins:.0%}.")
+
+
+def _contrast(samples, real):
+    painted, expected = np.abs(samples).mean(), np.abs(real[:LOOKED_AT]).mean()
+    washed_out = painted < expected - 0.1
+    verdict = "The samples are grey and washed-out" if washed_out else "Ink and paper are as they should be"
+    return f"{verdict}: a pixel is on average {painted:.2f} from middle grey, in real digits {expected:.2f}."
+
+
+def _precision(samples, real):
+    share, near = _near(samples, real, spread(real))
+    verdict = "The samples lie where the data is" if share > 0.9 else "Many samples lie beside the data"
+    return f"{verdict}: {share:.0%} within {near:.2g} of a real point."
+
+
+def _coverage(samples, real):
+    share, near = _near(real, samples, spread(real))
+    verdict = ("All of the data is reached" if share > 0.95 else "Parts of the data are missed" if share > 0.75 else
+               "Collapse: much of the data is never made")
+    return f"{verdict}: {share:.0%} of the real points have a sample within {near:.2g}."
+
+
+def _near(points, others, scale):
+    """The share of the points that have another one within a tenth of the scale, and that distance."""
+    n = 4 * LOOKED_AT
+    return np.mean(nearest(points[:n], others[:n])[1] < scale / 10), scale / 10
+
+
+def nearest(queries, references, skip=None, chunk=2000):
+    """For each query (N, …) the nearest reference (M, …), by Euclidean distance: (indices (N,), distances (N,)).
+
+    skip: for each query the index of a reference that does not count, itself for instance.
+    ‖q − r‖² = ‖q‖² − 2⟨q, r⟩ + ‖r‖², a matrix product for each chunk of references, finds it; its distance is then
+    computed from the difference, which rounding does not spoil."""
+    queries, references = (np.reshape(x, (len(x), -1)) for x in (queries, references))
+    queries, rows = queries.astype(np.float64), np.arange(len(queries))
+    best, least = np.zeros(len(queries), np.int64), np.full(len(queries), np.inf)
+    for start in range(0, len(references), chunk):
+        part = references[start:start + chunk].astype(np.float64)
+        squares = (part * part).sum(axis=1) - 2 * queries @ part.T              # (N, chunk), without ‖q‖²
+        if skip is not None:
+            here = (start <= skip) & (skip < start + len(part))
+            squares[rows[here], skip[here] - start] = np.inf
+        found = squares.argmin(axis=1)
+        closer = squares[rows, found] < least
+        best[closer], least[closer] = start + found[closer], squares[rows, found][closer]
+    return best, np.linalg.norm(queries - references[best], axis=1)
+
+
+class Watch:
+    """A callback for GAN.fit that says one line, once, when D wins for long, and one when the samples collapse.
+
+    say: a function of a string, print for instance; real: the real data, whose spread the samples' is compared with.
+    It looks every `every` steps, at that step's metrics and at 16 samples of a fixed noise; in all other steps nothing
+    waits for the device. It speaks when three looks in a row agree: a game swings, and it starts from grey."""
+
+    LOOKS = 3
+
+    def __init__(self, real, say, every=100):
+        self.say, self.every, self.noise = say, every, None
+        self.real_spread = spread(real[:LOOKED_AT])
+        self.in_a_row, self.said = {"D wins": 0, "collapse": 0}, set()
+
+    def __call__(self, gan, metrics):
+        if gan.steps % self.every:
+            return
+        if gan.loss in ("non_saturating", "saturating"):            # else D gives scores, no beliefs
+            xp = array_module(metrics["d_real"])
+            d_real, d_fake = to_numpy(xp.stack([metrics["d_real"], metrics["d_fake"]])).tolist()
+            self._count("D wins", d_real > WON and d_fake < LOST,
+                        f"D has been winning for the last {self.LOOKS * self.every:,} steps: D(x) is {d_real:.2f} and "
+                        f"D(G(z)) {d_fake:.2g}, so G learns little; try a smaller learning rate for D")
+        if self.noise is None:
+            self.noise = np.random.default_rng(1).standard_normal((16, gan.latent))
+        now = spread(gan.generate(self.noise))
+        self._count("collapse", now < self.real_spread / 3,
+                    f"the samples collapse: 16 different z give nearly the same, their spread is {now:.2g} and that of "
+                    f"real ones {self.real_spread:.2g}")
+
+    def _count(self, kind, seen, line):
+        self.in_a_row[kind] = self.in_a_row[kind] + 1 if seen else 0
+        if self.in_a_row[kind] >= self.LOOKS and kind not in self.said:
+            self.said.add(kind)
+            self.say(line)
+
+
+def spread(samples):
+    """√ of the variance from sample to sample, averaged over pixels or coordinates."""
+    return float(np.sqrt(np.var(samples, axis=0).mean()))

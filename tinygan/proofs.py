@@ -1,0 +1,180 @@
+"""The proof that every derivative in tinygan is right: `tinygan check`.
+
+Proving a Case (provable.py) compares
+
+    the derivatives    with finite differences (gradcheck.py), for every input and parameter, the fast kernels and
+                       the recorded operations both
+    the value          with its equation in plain NumPy, where finite differences cannot tell: 2x is a right
+                       derivative of x², and x² is the wrong function where x was meant
+"""
+import copy
+import difflib
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from . import backend
+from .errors import TinyganError
+from .gradcheck import FLOOR, TOLERANCE, Report, Row, compare_gradients
+from .layers import Module
+from .proofpage import ROOMS, html_of
+from .provable import Case, cases
+from .tensor import Tensor
+
+VALUE_TOLERANCE = 1e-9      # relative error allowed between a value and its equation
+
+
+@dataclass
+class Proof:
+    """What came of a case."""
+    case: Case
+    order: int
+    seed: int
+    rows: list = field(default_factory=list)       # the derivatives, as gradcheck.Row
+    value: Row = None                               # the value beside its equation
+    failure: str = ""                               # what a broken operation raised
+
+    @property
+    def wrong(self):
+        """The rows whose error is too large, or NaN."""
+        wrong = [row for row in self.rows if not row.error <= TOLERANCE[self.order]]
+        return wrong + ([self.value] if self.value and not self.value.error <= VALUE_TOLERANCE else [])
+
+    @property
+    def holds(self):
+        compared = self.rows if self.case.derivative else self.value
+        return bool(compared) and not self.wrong and not self.failure
+
+    @property
+    def verdict(self):
+        return "proved" if self.holds else "WRONG"
+
+    @property
+    def max_error(self):
+        """The largest relative error of a derivative; of the value where that is all."""
+        rows = self.rows or [self.value] * (self.value is not None)
+        return float(np.max([row.error for row in rows], initial=0))
+
+
+# Running them
+
+def prove(case, order=1, device="cpu", seed=0):
+    """The Proof of a case at one order. A difference is a verdict, not an exception, and so is whatever is raised."""
+    proof = Proof(case, order, seed)
+    if order not in case.orders:
+        raise TinyganError(f"order {order} of {case.name} came: expected one of {case.orders}")
+    try:
+        function = case.function
+        if isinstance(function, Module):
+            function = copy.deepcopy(function).astype(np.float64).to(device)
+        inputs = [backend.to_device(np.asarray(x, np.float64), device) for x in case.inputs]
+        if case.value and order == 1:
+            proof.value = _compare_values(case, function, inputs, seed)
+        if case.derivative:
+            proof.rows = compare_gradients(function, *inputs, order=order, seed=seed).rows
+    except Exception as error:      # a broken operation may raise anything, and the others are still to be proved
+        proof.failure = f"{type(error).__name__}: {error}"
+    return proof
+
+
+def _compare_values(case, function, inputs, seed):
+    """A Row for Σ u·f and the same by the equation, u random."""
+    arrays = function.arrays() if isinstance(function, Module) else []
+    stated = np.asarray(case.value(*map(backend.to_numpy, chain(inputs, arrays))))
+    value = backend.to_numpy(function(*map(Tensor, inputs)))
+    if value.shape != stated.shape:
+        raise TinyganError(f"{case.name} has shape {value.shape}, and its equation {stated.shape}")
+    u = np.random.default_rng(seed).standard_normal(stated.shape)
+    here, there = float((u * value).sum()), float((u * stated).sum())
+    error = abs(here - there) / max(abs(here), abs(there), FLOOR * float(abs(u * stated).sum()), np.finfo(float).tiny)
+    return Row("value", value.shape, here, there, error)
+
+
+def summary(proofs):
+    """One or two sentences for all of them."""
+    wrong = [p for p in proofs if not p.holds]
+    if wrong:
+        return f"{len(wrong)} of {len(proofs)} proofs FAIL: {', '.join(dict.fromkeys(p.case.name for p in wrong))}."
+    derivatives, values = sum(len(p.rows) for p in proofs), sum(p.value is not None for p in proofs)
+    functions = len({p.case.code for p in proofs if p.rows})
+    sentences = []
+    if derivatives:
+        largest = max(p.max_error for p in proofs if p.rows)
+        sentences.append(f"{_count(derivatives, 'derivative')} of {_count(functions, 'function')} agree with finite "
+                         f"differences; largest relative error {largest:.1e}.")
+    if values:
+        sentences.append(f"{_count(values, 'value')} agree with the equations.")
+    return " ".join(sentences)
+
+
+def _count(number, thing):
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def table(proofs, details=False):
+    """Text for the terminal: a line for each proof, with details its equation and every number, then the summary."""
+    width = max(len(p.case.name) for p in proofs)
+    lines = []
+    for p in proofs:
+        count = _count(len(p.rows), "derivative") if p.rows else "value"
+        lines.append(f"{p.verdict}  {p.case.name:{width}}  order {p.order}  {count:>14}  {p.max_error:.1e}  "
+                     f"{p.case.place}")
+        if details or not p.holds:
+            lines += ["", *(f"    {line.strip()}" for line in p.case.equation), "", *_numbers(p), ""]
+    return "\n".join([*lines, "", summary(proofs)])
+
+
+def _numbers(proof):
+    """The rows of a proof, as gradcheck.Report prints them, and what was raised."""
+    rows = proof.rows + [proof.value] * (proof.value is not None)
+    lines = str(Report(proof.case.name, proof.order, proof.seed, rows)).splitlines()[1:] if rows else []
+    if proof.value:
+        lines[-1] += "  the code and the equation"
+    return [f"  {line}" for line in lines] + [f"    {proof.failure}"] * bool(proof.failure)
+
+
+def page(proofs):
+    """One HTML page for all of them, which needs no network."""
+    return html_of(proofs, summary(proofs))
+
+
+# The command line
+
+def main(name=None, order=None, device="cpu", html=None, museum=False):
+    """`tinygan check`: prove the cases of that name, of all if None, and print what came of it.
+
+    name     a case, a function ("tanh", "ops.tanh") or a room ("ops")
+    order    1 or 2; both for None
+    html     where to write the page as well
+    museum   show the museum of mistakes instead
+    Returns the exit code: 0 if all is proved, 1 otherwise.
+    TinyganError for an unknown name, with those close to it."""
+    if museum:
+        from .museum import EXHIBITS, show
+        print(show(EXHIBITS))
+        return 0 if all(exhibit.caught for exhibit in EXHIBITS) else 1
+    works, reason = backend.available(device)
+    if not works:
+        raise TinyganError(reason)
+    chosen = [case for case in cases() if name is None or name in _names(case)]
+    if not chosen:
+        known = sorted(set(chain.from_iterable(map(_names, cases()))))
+        close = difflib.get_close_matches(name, known, 5, 0.5)
+        advice = f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(ROOMS)}"
+        raise TinyganError(f"there is nothing to prove named {name!r}: {advice}")
+    proofs = [prove(case, n, device) for case in chosen for n in case.orders if order in (None, n)]
+    if not proofs:
+        raise TinyganError(f"{name} has no derivative of order {order} to prove: leave the order out")
+    print(table(proofs, details=name is not None))
+    if html:
+        Path(html).write_text(page(proofs), encoding="utf-8")
+        print(f"The same with typeset equations: {html}")
+    return 0 if all(proof.holds for proof in proofs) else 1
+
+
+def _names(case):
+    """What one may call it: ops.tanh: …, ops.tanh, tanh, ops."""
+    function = case.name.partition(":")[0]
+    return {case.name, function, function.partition(".")[2], function.rpartition(".")[2], function.partition(".")[0]}
