@@ -13,7 +13,7 @@ import tinygan as tg
 from tinygan import metrics, plots
 from tinygan.cli import main
 
-FILES = {"checkpoint.previous.npz", "frames.npz", "metrics.csv", "config.json", "checkpoint.npz", "samples.png", "progress.png", "losses.png"}
+FILES = {"training.gif", "report.html", "checkpoint.previous.npz", "frames.npz", "metrics.csv", "config.json", "checkpoint.npz", "samples.png", "progress.png", "losses.png"}
 
 
 @pytest.mark.parametrize("preset", ["digits", "seed"])
@@ -51,7 +51,6 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
 
 @pytest.mark.parametrize("arguments, word", [
     (["train", "circles"], "choose one of"),
-    (["train", "mnist"], "--data"),
     (["train", "--data", "nowhere"], "not a folder"),
     (["train", "--steps", "0"], "--steps"),
     (["sample", "nowhere"], "no checkpoint"),

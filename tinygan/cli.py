@@ -39,7 +39,7 @@ def _parser():
     train.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
     train.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything that is random (0)")
     train.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/NAME)")
-    train.add_argument("--data", type=Path, metavar="DIR", help="a folder with the four MNIST files, gz or not")
+    train.add_argument("--data", type=Path, metavar="DIR", help="a folder with the four MNIST files, gz or not, or `mnist`: download them")
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (auto)")
     train.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, to --steps in all")
     train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")

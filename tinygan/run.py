@@ -7,6 +7,8 @@
     samples.png      100 samples
     progress.png     the same 8 noise vectors at 6 moments
     losses.png       the game's two sides
+    training.gif     the fixed noise over time
+    report.html      all of it on one page, with a diagnosis in plain words
 
 A run that was stopped, by Ctrl-C or by anything, goes on with --resume from its last checkpoint, and ends in the same
 bytes as one that was never stopped.
@@ -27,7 +29,7 @@ from typing import Callable
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import checkpoint, data, metrics, models, plots
+from . import animation, checkpoint, data, diagnosis, metrics, models, plots, report
 from .backend import available, to_numpy
 from .errors import Diverged, TinyganError
 from .optim import Adam
@@ -50,14 +52,14 @@ class Preset:
 
 
 def _digits(folder):
+    """The packaged digits; those in a folder; or, for "mnist", the full MNIST from the cache or from the network."""
+    if str(folder) == "mnist":
+        folder = data.download_mnist()
     return data.mnist_folder(folder)[0] if folder else data.digits()[0]
 
 
 def _mnist(folder):
-    if not folder:
-        raise TinyganError("the full MNIST is read from a folder: give --data DIR with its four files, "
-                           "or run `tinygan train digits` on the 5,000 digits in the package")
-    return data.mnist_folder(folder)[0]
+    return _digits(folder or "mnist")
 
 
 def _small(seed):
@@ -79,7 +81,7 @@ def _points(seed):
 
 PRESETS = {
     "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 3000, 32),
-    "mnist": Preset("the 60,000 digits of MNIST from --data DIR, the default recipe", _mnist, _small, 10000, 32),
+    "mnist": Preset("the 60,000 digits of MNIST (downloaded, or --data DIR), the default recipe", _mnist, _small, 10000, 32),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
     "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _points, 3000, 128),
     "grid": Preset("25 Gaussians on a grid", lambda folder: data.grid()[0], _points, 3000, 128),
@@ -178,7 +180,8 @@ def _play(folder, config, gan, real, frames, say, quiet):
         keeper.save(gan)
     with Progress(steps, gan.steps, batch_size, quiet) as progress, _stop_after_step() as stop:
         try:
-            gan.fit(real, steps - gan.steps, batch_size, callbacks=(progress, frames, keeper, stop))
+            watch = diagnosis.Watch(real, say)
+            gan.fit(real, steps - gan.steps, batch_size, callbacks=(progress, frames, keeper, watch, stop))
         except Stopped:
             print(f"stopped by Ctrl-C after step {gan.steps}: writing what there is; `tinygan train --resume {folder}` "
                   "goes on from there", file=sys.stderr)
@@ -187,7 +190,7 @@ def _play(folder, config, gan, real, frames, say, quiet):
                                f"{folder / 'checkpoint.npz'}") from error
     frames.take(gan)
     keeper.save(gan)
-    _show(gan, real, frames, folder, say)
+    _show(gan, real, frames, folder, config, say)
     return folder
 
 
@@ -248,16 +251,24 @@ def _prepare(folder, overwrite):
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _show(gan, real, frames, folder, say):
+def _show(gan, real, frames, folder, config, say):
     """The pictures and the numbers: all of them can be made again from the checkpoint."""
     plots.losses(gan.history, folder / "losses.png")
+    taken = [(step, samples.astype(np.float32)) for step, samples in frames.taken]
+    samples, score, real_score = gan.sample(SCORED, seed=2), None, None
     if real.ndim == 4:
         plots.samples(gan.sample(100, seed=1), folder / "samples.png")
         plots.progress(frames.of_progress(), folder / "progress.png")
-        say(f"samples       {metrics.score(gan.sample(SCORED, seed=2))}")
-        say(f"real digits   {metrics.real_score(SCORED)}")
+        animation.gif(taken, folder / "training.gif")
+        score, real_score = metrics.score(samples), metrics.real_score(SCORED)
+        say(f"samples       {score}")
+        say(f"real digits   {real_score}")
     else:
         plots.scatter(gan.sample(2500, seed=1), folder / "samples.png", real[:2500])
+    findings = diagnosis.findings(gan.history, samples, real, score, real_score)
+    report.write(folder / "report.html", title=f"tinygan: {config['preset']}", config=config, history=gan.history,
+                 frames=taken, samples=samples[:100] if real.ndim == 4 else samples, real=real, score=score,
+                 real_score=real_score, findings=findings)
     say(f"\nwritten to {folder}/: " + ", ".join(sorted(path.name for path in folder.iterdir())))
     say(f"more samples: tinygan sample {folder} --n 100 --seed 2")
 
