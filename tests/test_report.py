@@ -206,21 +206,25 @@ addEventListener("load", async () => {
   const room = document.documentElement;
   const result = document.createElement("pre");
   result.id = "result";
-  result.textContent = JSON.stringify({seen, fits: room.scrollWidth <= room.clientWidth,
+  result.textContent = JSON.stringify({seen, fits: room.scrollWidth <= room.clientWidth, width: innerWidth,
                                        page: getComputedStyle(document.body).backgroundColor});
-  document.body.append(result);
+  parent.document.body.append(result);
   console.log("the console is heard");
 });
 </script></body>"""
 
 
-def browse(path, *options):
-    """What LOOK saw on a copy of the page, and the lines of the browser's console."""
+def browse(path, *options, width=1100):
+    """What LOOK saw on a copy of the page, and the lines of the browser's console.
+
+    The page stands in a frame of the given width, for a headless window is never narrower than 500 pixels."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not browser:
         pytest.skip(f"no browser is installed: none of {', '.join(BROWSERS)} was found")
     copy = path.with_name("copy.html")
-    copy.write_text(path.read_text(encoding="utf-8").replace("</body>", LOOK), encoding="utf-8")
+    page = html.escape(path.read_text(encoding="utf-8").replace("</body>", LOOK))
+    copy.write_text(f'<meta charset="utf-8"><iframe width="{width}" height="700" srcdoc="{page}"></iframe>',
+                    encoding="utf-8")
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
          "--virtual-time-budget=5000", f"--user-data-dir={path.parent / 'profile'}", *options,
@@ -234,7 +238,7 @@ def browse(path, *options):
 @pytest.mark.parametrize("kind", ["digits", "points"])
 def test_the_slider_moves_the_picture(kind, tmp_path, points):
     page = write(tmp_path / "page.html", **(points if kind == "points" else {}))
-    result, console = browse(tmp_path / "page.html", "--window-size=1100,900")
+    result, console = browse(tmp_path / "page.html")
     assert len(console) == 1 and "the console is heard" in console[0]               # and nothing else, no error
     steps = [frame["data-step"] for frame in page.all("figure", "frame")]
     seen = result["seen"]
@@ -248,5 +252,6 @@ def test_the_slider_moves_the_picture(kind, tmp_path, points):
 
 def test_a_narrow_window_in_the_dark(tmp_path):
     write(tmp_path / "page.html", moments=1)
-    result, _ = browse(tmp_path / "page.html", "--window-size=360,700", "--blink-settings=preferredColorScheme=0")
-    assert result["fits"] and result["page"] == "rgb(23, 23, 23)" and len(result["seen"]) == 1
+    result, _ = browse(tmp_path / "page.html", "--blink-settings=preferredColorScheme=0", width=360)
+    assert result["width"] == 360 and result["fits"] and len(result["seen"]) == 1
+    assert result["page"] == "rgb(23, 23, 23)"
