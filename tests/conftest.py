@@ -2,6 +2,8 @@
 
 On any but the CPU the other tests are left out: they would only repeat what they show there. cupy-on-cpu is the real CuPy
 without a GPU (tests/cupy_on_cpu/README.md); cuda is a GPU."""
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -43,6 +45,33 @@ def device(request):
     if not works:
         pytest.skip(reason)
     return name
+
+
+class _Strict:
+    """The module numpy, but for its functions, which refuse an array of CuPy's. As a courtesy CuPy answers many calls of
+    NumPy's functions itself, others not, so what is written for the device must not lean on it."""
+
+    def __getattr__(self, name):
+        value = getattr(np, name)
+        if isinstance(value, type) or not callable(value):
+            return value
+
+        def strict(*arguments, **options):
+            for argument in (*arguments, *options.values()):
+                assert type(argument).__module__.partition(".")[0] != "cupy", f"np.{name} came with an array of CuPy's"
+            return value(*arguments, **options)
+        return strict
+
+
+@pytest.fixture(autouse=True)
+def strict_numpy(request, monkeypatch):
+    """Where a device other than the CPU is tested, tinygan's own `np` is strict."""
+    if request.config.getoption("--device") == "cpu":
+        return
+    import tinygan.cli                                      # with all its modules
+    for name, module in list(sys.modules.items()):
+        if name.startswith("tinygan.") and getattr(module, "np", None) is np:
+            monkeypatch.setattr(module, "np", _Strict())
 
 
 @pytest.fixture

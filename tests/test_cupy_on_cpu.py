@@ -272,7 +272,7 @@ def test_tinygan_finds_a_gpu():
     assert emulated("""
 import tinygan
 print(tinygan.backend.available("cuda"))
-""") == "(True, 'one kernel ran on the GPU')"
+""") == "(True, 'a product and a kernel ran on the GPU')"
 
 
 def test_another_version_is_refused(tmp_path):

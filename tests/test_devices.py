@@ -197,8 +197,10 @@ def test_a_checkpoint_goes_from_device_to_device(device, tmp_path):
         np.testing.assert_array_equal(ours, theirs)         # going on, too
 
 
-def test_a_run_from_the_command_line(device, tmp_path, capsys):
-    run.train("ring", tmp_path / "run", steps=3, batch_size=16, device=device)
+@pytest.mark.parametrize("preset", ["ring", "digits"])
+def test_a_run_from_the_command_line(preset, device, tmp_path, capsys):
+    """All that a run does: the training with its callbacks, the checkpoint, the pictures, the report; and going on."""
+    run.train(preset, tmp_path / "run", steps=3, batch_size=16, device=device)
     run.resume(tmp_path / "run", steps=5, device=device)
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 6
 
@@ -214,6 +216,34 @@ def test_what_a_step_costs(model, launches, counters):
     gan.step(x)
     cost = {name: value - before[name] for name, value in counters().items()}
     assert (cost["launches"], cost["h2d"], cost["d2h"], cost["syncs"]) == (launches, 2, 0, 0)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_no_loss_makes_the_host_wait(loss, counters):
+    """Nor does the penalty, which uploads one thing more: where between the real and the fake images it looks."""
+    G, D = tg.models.point_generator(), tg.models.point_discriminator()
+    gan = tg.GAN(G, D, latent=2, loss=loss, gradient_penalty=10, averaging=0.9).to("cuda")
+    x = tg.data.ring(16)[0]
+    gan.step(x)
+    before = counters()
+    gan.step(x)
+    cost = {name: value - before[name] for name, value in counters().items()}
+    assert (cost["h2d"], cost["d2h"], cost["syncs"]) == (3, 0, 0)
+
+
+@pytest.mark.parametrize("preset", ["digits", "seed", "ring"])
+def test_a_step_stays_in_float32(preset, device, monkeypatch):
+    """Every Tensor that a step makes, gradients among them: one number of float64 is enough to turn all that follows."""
+    gan, made, make = gan_of(preset, device), [], tg.Tensor.__init__
+
+    def noted(tensor, *arguments, **options):
+        make(tensor, *arguments, **options)
+        made.append(tensor.dtype)
+
+    monkeypatch.setattr(tg.Tensor, "__init__", noted)
+    metrics = gan.step(run.PRESETS[preset].load(None)[:4])
+    assert len(made) > 50 and set(made) == {np.dtype("float32")}
+    assert {str(value.dtype) for value in metrics.values()} == {"float32"}
 
 
 def test_metrics_come_in_one_transfer_every_twenty_steps(counters):

@@ -18,13 +18,14 @@ import numpy as np
 import threadpoolctl
 from threadpoolctl import ThreadpoolController
 
+from . import cuda
 from .errors import TinyganError
 
 BLOCK = 1 << 17       # elements of one block of a kernel: a few such blocks fit in a core's cache
 ALONE = 1 << 20       # elements below which light work stays on one thread
 STRIP = 256           # rows or columns of one strip of a matrix product
 
-_cuda_works = ""      # how it is known that the GPU works, once it is
+_cuda_works = False   # is it known that the GPU works?
 
 stream = np.random.default_rng(0)        # the host's random stream: new layers draw their weights from it
 
@@ -83,7 +84,7 @@ def like(values, array):
 
 
 def available(device):
-    """(can it be used?, the reason): for "cuda" a device was found and one tiny kernel really ran.
+    """(can it be used?, the reason): for "cuda" a device was found and tiny kernels really ran.
 
     That it works is remembered, as asking makes the host wait for the device; that it does not is not."""
     global _cuda_works
@@ -91,24 +92,9 @@ def available(device):
         return True, "NumPy computes on the CPU"
     if device != "cuda":
         return False, f"there is no device {device!r}: choose 'cpu' or 'cuda'"
-    if _cuda_works:
-        return True, _cuda_works
-    try:
-        import cupy
-    except ImportError as error:
-        return False, f"CuPy cannot be imported ({error}): pip install cupy-cuda12x or cupy-cuda13x, or use the CPU"
-    try:
-        # That `import cupy` succeeds proves nothing: it does so without a driver and without a compiler too.
-        if not cupy.cuda.is_available():
-            return False, "CuPy is installed but finds no NVIDIA GPU or driver: install the driver, or use the CPU"
-        ran = int((cupy.arange(3) + 1).sum()) == 6
-    except Exception as error:
-        return False, (f"CuPy finds a GPU but a first kernel failed ({error}): "
-                       "mend the CUDA installation, or use the CPU")
-    if not ran:
-        return False, "a first kernel on the GPU gave a wrong sum: use the CPU"
-    _cuda_works = "one kernel ran on the GPU"
-    return True, _cuda_works
+    reason = "" if _cuda_works else cuda.trouble()
+    _cuda_works = not reason
+    return _cuda_works, reason or "a product and a kernel ran on the GPU"
 
 
 def at_hand(array):

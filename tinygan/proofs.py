@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from . import backend
+from .cuda import explained
 from .errors import TinyganError
 from .gradcheck import FLOOR, TOLERANCE, Report, Row, compare_gradients
 from .layers import Module
@@ -142,6 +143,7 @@ def page(proofs):
 
 # The command line
 
+@explained()
 def main(name=None, order=None, device="cpu", html=None, museum=False):
     """`tinygan check`: prove the cases of that name, of all if None, and print what came of it.
 

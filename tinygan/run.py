@@ -31,6 +31,7 @@ from tqdm.auto import tqdm
 
 from . import animation, checkpoint, data, diagnosis, metrics, models, plots, report
 from .backend import available, to_numpy
+from .cuda import explained
 from .errors import Diverged, TinyganError
 from .optim import Adam
 from .training import GAN
@@ -88,6 +89,7 @@ PRESETS = {
 }
 
 
+@explained()
 def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
           overwrite=False, quiet=False):
     """Train preset `name` and write the run folder, by default runs/NAME; returns its Path.
@@ -110,6 +112,7 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     return _play(folder, config, gan, real, Frames(gan, steps), say, quiet)
 
 
+@explained()
 def resume(folder, steps=None, data_folder=None, device="auto", quiet=False):
     """Go on with the run in `folder` until it has `steps` steps in all (by default, as many as it was to have).
 
