@@ -17,7 +17,7 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
     | st.sampled_from([2 ** 31, 10 ** 6, -1, 0, 1e400, "Dense(2, 1)", "Adam", "wasserstein", "PCG64", "float64",
                        "Sequential(Dense(99999, 99999), Dense(99999, 1))", "Conv2D(1, 1, 99999)", "BatchNorm(9999999999)",
-                       "Sequential(" + "Dense(3000, 3000), " * 500 + "Dense(2, 1))", "9" * 5000, "Dense(2 ** 40, 1)",
+                       "Sequential(" + "Dense(3000, 3000), " * 50 + "Dense(2, 1))", "9" * 5000, "Dense(2 ** 40, 1)",
                        "(" * 300, "Dense(in_features=99999, out_features=99999)"]),
     lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(max_size=8), values, max_size=4), max_leaves=6)
 accidents = st.lists(st.tuples(st.sampled_from(["flip", "cut", "insert", "cut out", "zero"]), st.floats(0, 1),

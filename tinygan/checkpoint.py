@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from .errors import TinyganError
+from .errors import TinyganError, brief
 
 KINDS = "fiubU"         # of numbers and text: all that is ever written
 
@@ -91,7 +91,7 @@ def damaged(path, error):
     """The TinyganError for a file that cannot be used."""
     other = previous(path)
     hint = f"the one before it is {other}" if other.exists() else "use another copy"
-    return TinyganError(f"{path} is damaged or no checkpoint of tinygan ({type(error).__name__}: {error}): {hint}; "
+    return TinyganError(f"{path} is damaged or no checkpoint of tinygan ({type(error).__name__}: {brief(error)}): {hint}; "
                         "the file is left as it is")
 
 

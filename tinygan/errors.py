@@ -16,3 +16,9 @@ class Diverged(TinyganError):
         where = f"not finite: {bad[0]}{more}" if bad else "all weights are finite"
         super().__init__(f"the training diverged in step {step}: {what}; {where}. Go back to an earlier checkpoint, "
                          "and take a smaller learning rate or another loss")
+
+
+def brief(value):
+    """What is said of a value or an error in a sentence: its text, in one line, cut where it gets long."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= 200 else text[:200] + "…"

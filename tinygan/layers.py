@@ -5,11 +5,13 @@ Images are (N, H, W, C). Weights start Glorot-uniform, U(−b, b) with b = √(6
 description.
 """
 import ast
+import inspect
+import math
 
 import numpy as np
 
 from . import backend, conv
-from .errors import TinyganError
+from .errors import TinyganError, brief
 from .norm import batch_norm
 from .ops import leaky_relu, matmul, reshape, sigmoid, sqrt, tanh
 from .tensor import Tensor
@@ -377,18 +379,36 @@ LAYERS = {layer.__name__: layer for layer in
           (Sequential, Dense, Conv2D, Conv2DTranspose, BatchNorm, LeakyReLU, Tanh, Sigmoid, Reshape, Flatten)}
 
 
-def build(description):
-    """The network that repr(network) describes, with new weights.  TinyganError for anything but this file's layers."""
+def build(description, most=None):
+    """The network that repr(network) describes, with new weights.
+
+    most: how many weights it may have (any number if None): a description from a file is not to fill the memory.
+    TinyganError for anything but this file's layers."""
+    left = float("inf") if most is None else most
+
     def value(node):
-        if isinstance(node, ast.Call):
-            return LAYERS[node.func.id](*map(value, node.args), **{k.arg: value(k.value) for k in node.keywords})
-        return ast.literal_eval(node)
+        nonlocal left
+        if not isinstance(node, ast.Call):
+            return ast.literal_eval(node)
+        layer, positional = LAYERS[node.func.id], [value(argument) for argument in node.args]
+        named = {keyword.arg: value(keyword.value) for keyword in node.keywords}
+        left -= _weights(inspect.signature(layer).bind(*positional, **named).arguments)
+        if left < 0:
+            raise ValueError(f"more than {most:,} weights, all that the file holds")
+        return layer(*positional, **named)
 
     try:
         network = value(ast.parse(description, mode="eval").body)
     except (SyntaxError, KeyError, AttributeError, TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise TinyganError(f"{description[:60]!r} does not describe a network of tinygan's layers ({error})") from error
+        raise TinyganError(f"{brief(description)!r} does not describe a network of tinygan's layers "
+                           f"({brief(error)})") from error
     if not isinstance(network, Module):
-        raise TinyganError(f"{description[:60]!r} describes no network: "
+        raise TinyganError(f"{brief(description)!r} describes no network: "
                            "expected layers such as Sequential(Dense(2, 1))")
     return network
+
+
+def _weights(arguments):
+    """How many numbers the weight of a layer made with these arguments holds."""
+    sizes = [size for name, size in arguments.items() if name.startswith(("in_", "out_", "features"))]
+    return math.prod(sizes) * arguments.get("kernel_size", 1) ** 2 if sizes else 0

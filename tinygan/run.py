@@ -32,7 +32,7 @@ from tqdm.auto import tqdm
 from . import animation, checkpoint, data, diagnosis, metrics, models, plots, report
 from .backend import available, to_numpy
 from .cuda import explained
-from .errors import Diverged, TinyganError
+from .errors import Diverged, TinyganError, brief
 from .optim import Adam
 from .training import GAN
 
@@ -167,7 +167,7 @@ def read_config(path):
         raise TinyganError(f"{path.parent} is no run of tinygan (it has no config.json): give a folder that "
                            "`tinygan train` wrote") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise TinyganError(f"{path} is damaged ({type(error).__name__}: {error}): mend it by hand, "
+        raise TinyganError(f"{path} is damaged ({type(error).__name__}: {brief(error)}): mend it by hand, "
                            "it is plain JSON") from error
 
 

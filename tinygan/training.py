@@ -227,17 +227,18 @@ class GAN:
         about, arrays = checkpoint.read(path)
         try:
             if about["format"] != FORMAT:
-                raise TinyganError(f"{path} has checkpoint format {about['format']}, "
-                                   f"this tinygan reads format {FORMAT}: use the version that wrote it")
+                raise TinyganError(f"it has checkpoint format {about['format']}, "
+                                   f"and this tinygan reads format {FORMAT}: use the version that wrote it")
             return cls._restored(about, arrays)
+        except TinyganError as error:
+            raise TinyganError(f"{path} cannot be used: {error}") from error
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            if isinstance(error, TinyganError):
-                raise
             raise checkpoint.damaged(path, error) from error
 
     @classmethod
     def _restored(cls, about, arrays):
-        G, D = (layers.build(about[name]).astype(about["dtype"]) for name in ("generator", "discriminator"))
+        most = sum(array.size for array in arrays.values())
+        G, D = (layers.build(about[name], most).astype(about["dtype"]) for name in ("generator", "discriminator"))
         g_optimizer, d_optimizer = (OPTIMISERS[name](network.parameters(), **settings) for network, (name, settings) in
                                     ((G, about["g_optimizer"]), (D, about["d_optimizer"])))
         gan = cls(G, D, about["latent"], about["loss"], g_optimizer, d_optimizer,
