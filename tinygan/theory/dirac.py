@@ -2,7 +2,7 @@
 
 The Dirac-GAN. The data are one point, x = 0; G's only sample is the point θ; D(x) = ψx. D climbs V, G descends it:
 
-    min_θ max_ψ V    V = f(ψθ) + f(0)    f(t) = −log(1 + e⁻ᵗ)              (equation 4)
+    min_θ max_ψ V    V = f(ψθ) + f(0)    f(t) = −log(1 + e⁻ᵗ)
     ψ̇ =  ∂V/∂ψ =  f′(ψθ)·θ               f′(t) = σ(−t), f′(0) = ½
     θ̇ = −∂V/∂θ = −f′(ψθ)·ψ
 
@@ -21,10 +21,10 @@ F's Jacobian that is largest in modulus (the spectral radius):
     extragradient   F(s) = s + η·v(s + η·v(s))         λ = 1 − h² ± ih                    |λ| = √(1 − h² + h⁴) < 1 for h < 1
     R1              simultaneous, v with the penalty   λ = 1 + η(−γ/2 ± √(γ²/4 − c²))     |λ| = √(1 − ηγ + h²) if γ < 2c
 
-with h = ηc. Without the penalty simultaneous steps spiral out, alternating ones circle for ever; no step size mends that.
+with h = ηc. Simultaneous steps spiral out at any step size, alternating ones circle for ever; R1 leads home once γ > ηc².
 
-Sources: Mescheder, Geiger & Nowozin, "Which Training Methods for GANs do actually Converge?" (2018), sections 2, 3 and 4.1
-(R1: equation 9). Extragradient: Korpelevich (1976); Gidel et al., "A Variational Inequality Perspective on GANs" (2019).
+Sources: Mescheder, Geiger & Nowozin, "Which Training Methods for GANs do actually Converge?" (2018), sections 2 and 3, and
+4.1 for R1. Extragradient: Korpelevich (1976); Gidel et al., "A Variational Inequality Perspective on GANs" (2019).
 """
 import numpy as np
 
@@ -33,7 +33,7 @@ from ..losses import LOSSES
 from ..ops import concatenate, sum
 from ..tensor import Tensor, grad
 from . import pictures
-from .pictures import moments, write_csv
+from .pictures import write_csv
 
 ETA, GAMMA = 0.2, 0.3                    # step size η, weight γ of R1
 GAMES = {"bilinear": ("wasserstein", 1.0, "ψθ"), "Dirac-GAN": ("saturating", 0.5, "f(ψθ) + f(0)")}   # losses, c, V
@@ -148,11 +148,12 @@ def study(folder, seed=0, steps=400, say=print):
                for name, row in results.items()])
 
     def draw(step, near=None):
-        title = f"Two numbers play: {step:,} steps of size η = {ETA:g}, R1 with γ = {GAMMA:g}"
+        title = f"Two numbers play, until step {step:,}: η = {ETA:g}, R1 with γ = {GAMMA:g}"
         return pictures.portrait(fields, far, near, step, title)
 
+    shown = np.linspace(1, steps, FRAMES).astype(int).tolist()
     draw(steps, near).savefig(folder / "portrait.png", dpi=120)
-    pictures.gif([draw(step) for step in moments(steps, FRAMES)], folder / "portrait.gif")
+    pictures.gif([draw(step) for step in sorted(set(shown))], folder / "portrait.gif")
     say(_table(results, steps))
     return results
 

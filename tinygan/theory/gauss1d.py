@@ -14,12 +14,13 @@ The gradient that a fake at x receives is a'(x) times a factor, which for the sa
     −∂L_G/∂x = σ(−a)·a'        non-saturating, L_G = E softplus(−a)
     −∂L_G/∂x = σ(a)·a'         saturating, L_G = −E softplus(a)
 
-All integrals are midpoint sums over bins narrow enough for seven digits (for smooth functions that vanish at both ends the rule
-converges faster than any power of the width). The density of G(z) is taken without sampling too: a fine grid of z, weighted
-with N(0, 1), is sent through G and counted in the same bins.
+All integrals are midpoint sums: for smooth functions that vanish at both ends the rule converges faster than any power of
+the bins' width. The density of G(z) is taken without sampling too: a fine grid of z, weighted with N(0, 1), is sent through
+G and counted in those bins.
 
-D takes five steps for each of G, and D's are larger, so that D stays near D* while G moves: the condition of Goodfellow et
-al.'s algorithm 1 (k = 5) and of Heusel et al. (2017). Both learning rates fall to 0, which ends the circling that dirac.py shows.
+D takes five steps for each of G, and longer ones, so that it stays near D* while G moves (Goodfellow et al. 2014, algorithm 1
+with k = 5; Heusel et al. 2017: two time-scales). With one step each, D's loss is near log 4 too while q is far from p: D has
+lost track, and only the bound beside its loss tells. Both learning rates fall to 0, which ends the circling seen in dirac.py.
 """
 from dataclasses import dataclass
 
@@ -30,11 +31,11 @@ from ..losses import discriminator_loss, generator_loss
 from ..optim import Adam
 from ..tensor import Tensor, grad, no_grad
 from . import pictures
-from .pictures import moments, write_csv
+from .pictures import write_csv
 
 MUS = (0.0, 1.0, 2.0, 4.0)
-EDGES = np.linspace(-8, 12, 401)
-X, WIDTH = (EDGES[1:] + EDGES[:-1]) / 2, EDGES[1] - EDGES[0]              # the middle of each bin
+WIDTH = 0.05
+X = np.arange(-12, 20, WIDTH) + WIDTH / 2    # the middle of each bin
 BATCH, D_STEPS, D_LR, G_LR = 256, 5, 5e-3, 2e-3
 START = 4.0                                  # where G puts its fakes at first, away from the data
 FRAMES = 40                                  # of the GIF
@@ -86,6 +87,7 @@ def network(rng):
 
 
 def column(values):
+    """(N,) → (N, 1)"""
     return np.reshape(values, (-1, 1))
 
 
@@ -108,9 +110,14 @@ def optimal_logit(mu):
 
 
 def density_of(G, z=np.linspace(-6, 6, 24_001)):
-    """The density of G(z), z ~ N(0, 1), in each bin."""
+    """The density of G(z), z ~ N(0, 1), at X: each G(z) is shared by the two X around it, the nearer one gets more.
+
+    What lies beyond the bins counts in the last one."""
     weights = normal(z) / normal(z).sum()
-    return np.histogram(evaluate(G, z), EDGES, weights=weights)[0] / WIDTH
+    place = np.interp(evaluate(G, z), X, np.arange(len(X)))             # 3.25: a quarter of the way from X[3] to X[4]
+    left = np.minimum(place.astype(int), len(X) - 2)
+    part = place - left
+    return (np.bincount(left, weights * (1 - part), len(X)) + np.bincount(left + 1, weights * part, len(X))) / WIDTH
 
 
 @dataclass
@@ -163,7 +170,7 @@ def learned_game(steps, seed=0):
     rng = np.random.default_rng([seed, 1])
     G, D = network(rng), network(rng)
     G.layers[-1].bias.data[:] = START
-    story, chosen = [], {0, *moments(steps, FRAMES)}
+    story, chosen = [], {0, *np.ceil(steps * (np.arange(1, FRAMES + 1) / FRAMES) ** 3)}      # most happens at the start
 
     def look(step):
         if step in chosen:
@@ -195,7 +202,7 @@ def study(folder, seed=0, steps=1500, say=print):
     write_csv(folder / "game.csv", ("step", "bound", "loss", "mean", "deviation"),
               [(m.step, *map(float, (m.bound, m.loss, m.mean, m.deviation))) for m in story])
     pictures.optimal(X, cases).savefig(folder / "optimal.png", dpi=100)
-    few = np.unique((np.array([0, 0.2, 0.45, 1]) * (len(story) - 1)).astype(int)).tolist()
+    few = np.unique((np.array([0, 0.25, 0.5, 1]) * (len(story) - 1)).astype(int)).tolist()
     pictures.game(X, p, story, few).savefig(folder / "game.png", dpi=100)
     pictures.gif([pictures.game(X, p, story, [k]) for k in range(len(story))], folder / "game.gif")
     say(_table(results, story))

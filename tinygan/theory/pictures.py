@@ -13,7 +13,7 @@ COLOURS = {"simultaneous": ORANGE, "alternating": PURPLE, "extragradient": BLUE,
 VIEW = 3.0                                 # half the width of the portrait
 SHOWN = (-4, 8)                            # part of the line
 SEEN = 1e-3                                # D* is drawn where p + q is more: nothing tells D what to say elsewhere
-ARROW = 1.0                                # length of an arrow for a gradient of 1
+ARROW = 1.5                                # length of an arrow for a gradient of 1
 
 
 def write_csv(path, names, rows):
@@ -22,22 +22,18 @@ def write_csv(path, names, rows):
         csv.writer(file, lineterminator="\n").writerows([names, *rows])
 
 
-def moments(steps, most):
-    """At most `most` steps from 1 to `steps`, closer together at the start, where most happens; the last among them."""
-    return np.unique(np.ceil(steps * (np.arange(1, most + 1) / most) ** 2).astype(int)).tolist()
-
-
 def gif(figures, path):
     """Figures, one after the other, for ever again; the last one stays for two seconds."""
-    frames = [_image(figure) for figure in figures]
+    pictures = [_picture(figure) for figure in figures]
+    palette = pictures[-1].quantize(128)           # one for all: a palette for each frame would make colours flicker
+    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=[120] * (len(frames) - 1) + [2000], loop=0)
 
 
-def _image(figure):
-    """The figure in at most 64 colours, which a GIF packs better than 256."""
+def _picture(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()).quantize(64, dither=Image.Dither.NONE)
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
 # gauss1d
@@ -52,7 +48,7 @@ def optimal(x, cases):
         _densities(upper, x, p, q)
         _beliefs(upper, x, p, q, belief)
         upper.set(title=title, xlim=SHOWN, ylim=(0, 1.02))
-        for (loss, (learned, exact)), colour in zip(gradients.items(), (BLUE, ORANGE)):
+        for (loss, (learned, exact)), colour in zip(gradients.items(), (GREEN, PURPLE)):
             lower.plot(x, learned, color=colour, label=loss)
             lower.plot(x, np.where(p + q > SEEN, exact, np.nan), color="black", linestyle="--", linewidth=1)
         lower.set(xlabel="x")
@@ -76,28 +72,29 @@ def game(x, p, story, chosen):
     for k in chosen:
         upper, lower, moment = rows[f"a{k}"], rows[f"b{k}"], story[k]
         _densities(upper, x, p, moment.q)
-        level = np.full(len(moment.fakes), -0.06)
+        level = np.full(len(moment.fakes), -0.08)
         upper.quiver(moment.fakes, level, ARROW * moment.pull, 0 * level, color=ORANGE, angles="xy", scale_units="xy",
-                     scale=1, width=0.006)
-        upper.plot(moment.fakes, level, color=ORANGE, marker=".", linestyle="none")
+                     scale=1, width=0.007)
+        upper.plot(moment.fakes, level, color=ORANGE, marker=".", markersize=3, linestyle="none")
+        upper.plot([], [], color=ORANGE, marker="<", label="−∂L_G/∂x at some fakes")
         _beliefs(lower, x, p, moment.q, moment.belief)
-        upper.set(title=f"step {moment.step:,}", xlim=SHOWN, ylim=(-0.13, 1.02))
+        upper.set(title=f"step {moment.step:,}", xlim=SHOWN, ylim=(-0.16, 1.02))
         lower.set(xlabel="x", xlim=SHOWN, ylim=(0, 1.02))
         lower.axhline(0.5, color=GREY, linewidth=0.6)
         _bare(upper, lower)
-    rows[f"a{chosen[0]}"].set_ylabel("density; −∂L_G/∂x")
+    rows[f"a{chosen[0]}"].set_ylabel("density")
     rows[f"b{chosen[0]}"].set_ylabel("D's belief: real")
-    told, axis = story[:chosen[-1] + 1], rows["losses"]
+    told, axis = story[1:chosen[-1] + 1], rows["losses"]
     axis.axhline(np.log(4), color=GREY, linestyle=":", label="log 4")
     axis.plot([m.step for m in told], [m.loss for m in told], color=BLUE, label="D's loss")
     axis.plot([m.step for m in told], [m.bound for m in told], color="black", linestyle="--", linewidth=1,
               label="log 4 − 2 JS(p, q)")
-    axis.set(xlabel="step", ylabel="loss", xlim=(0, story[-1].step), ylim=(0, 1.6))
+    axis.set(xlabel="step, logarithmic", ylabel="loss", xscale="log", xlim=(1, max(2, story[-1].step)), ylim=(0, 1.6))
     axis.legend(loc="lower right", frameon=False)
     _bare(axis)
     handles = {label: handle for row in "ab" for handle, label in
                zip(*rows[f"{row}{chosen[0]}"].get_legend_handles_labels())}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3 if len(chosen) == 1 else 5, frameon=False)
     return figure
 
 
