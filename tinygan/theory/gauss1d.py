@@ -194,7 +194,9 @@ def study(folder, seed=0, steps=1500, say=print):
         pulls = {name: (descent(D, X, name == "saturating"), descent(optimal_logit(mu), X, name == "saturating"))
                  for name in ("non-saturating", "saturating")}
         cases.append((f"q = N({mu:g}, 1)", p, q, sigma(a), pulls))
+        say(f"D has learned to tell N(0, 1) from N({mu:g}, 1)")
     *_, story = learned_game(steps, seed)
+    say("G has learned too\n")
     last = story[-1]
     results["G"] = last.bound, last.loss, error(last.logits, p, last.q)
     write_csv(folder / "results.csv", ("q", "bound", "loss", "mean_error_of_D"),
