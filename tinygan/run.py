@@ -105,11 +105,11 @@ STUDIES = {
 
 def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
           overwrite=False, quiet=False):
-    """Train preset `name`, or play the study of that name, and write the run folder, by default runs/NAME; returns its Path.
+    """Train preset `name`, or play that study, and write the run folder, by default runs/NAME; returns its Path.
 
     Ctrl-C ends the training after the step in hand and writes what there is.
-    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, and for
-    data, a batch size or a GPU given to a study;
+    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, and
+    for data, a batch size or a GPU given to a study;
     Diverged if the training did, with the last good checkpoint left in the folder."""
     if name not in PRESETS | STUDIES:
         raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS | STUDIES)}")
@@ -195,8 +195,8 @@ def read_config(path):
             raise ValueError("it is larger than 1 MB")
         config = json.loads(path.read_text(encoding="utf-8"))
         if config["preset"] in STUDIES:
-            raise TinyganError(f"{path.parent} holds the study {config['preset']}, which takes seconds and is not resumed: "
-                               f"run `tinygan train {config['preset']} --out {path.parent} --overwrite`")
+            raise TinyganError(f"{path.parent} holds the study {config['preset']}, which takes seconds and is not "
+                               f"resumed: run `tinygan train {config['preset']} --out {path.parent} --overwrite`")
         for key, kind in CONFIG.items():
             if not isinstance(config[key], kind) or isinstance(config[key], bool):
                 raise ValueError(f"its {key} is {config[key]!r}")

@@ -3,6 +3,6 @@
     gauss1d.py    two densities on a line: the best D and the loss that no D can beat are known
     dirac.py      one number for D and one for G: which kinds of steps converge, and how fast
 
-A study is a function study(folder, seed, steps, say): it writes its files into an empty folder that exists, prints a table
-with say(text) and returns the numbers in it.
+A study is a function study(folder, seed, steps, say): it writes its files into an empty folder that exists, prints a
+table with say(text) and returns the numbers in it.
 """

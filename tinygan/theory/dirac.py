@@ -13,18 +13,19 @@ Both have one equilibrium, ψ = θ = 0. There the vector field's Jacobian is A, 
 
     A = (0  c; −c  0)        with R1, γ/2·E‖∂D/∂x‖² at the data added to L_D:  A = (−γ  c; −c  0)
 
-A step of size η is a map F of s = (ψ, θ), and near the equilibrium the distance changes by |λ| a step, λ the eigenvalue of
-F's Jacobian that is largest in modulus (the spectral radius):
+A step of size η is a map F of s = (ψ, θ), and near the equilibrium the distance changes by |λ| a step, λ the eigenvalue
+of F's Jacobian that is largest in modulus (|λ| is the spectral radius):
 
-    simultaneous    F(s) = s + η·v(s)                  λ = 1 ± ihc                        |λ| = √(1 + h²) > 1
-    alternating     D first, G answers the new D       λ = 1 − h²/2 ± ih√(1 − h²/4)       |λ| = 1 for h < 2
-    extragradient   F(s) = s + η·v(s + η·v(s))         λ = 1 − h² ± ih                    |λ| = √(1 − h² + h⁴) < 1 for h < 1
-    R1              simultaneous, v with the penalty   λ = 1 + η(−γ/2 ± √(γ²/4 − c²))     |λ| = √(1 − ηγ + h²) if γ < 2c
+    simultaneous    F(s) = s + η·v(s)                 λ = 1 ± ih                        |λ| = √(1 + h²)
+    alternating     D first, G answers the new D      λ = 1 − h²/2 ± ih√(1 − h²/4)      |λ| = 1 for h < 2
+    extragradient   F(s) = s + η·v(s + η·v(s))        λ = 1 − h² ± ih                   |λ| = √(1 − h² + h⁴)
+    R1              simultaneous, v with the penalty  λ = 1 + η(−γ/2 ± √(γ²/4 − c²))    |λ| = √(1 − ηγ + h²) for γ < 2c
 
-with h = ηc. Simultaneous steps spiral out at any step size, alternating ones circle for ever; R1 leads home once γ > ηc².
+with h = ηc. Simultaneous steps spiral out at any step size and alternating ones circle for ever; extragradient steps
+converge for h < 1, and those with R1 for ηc² < γ < 2c.
 
-Sources: Mescheder, Geiger & Nowozin, "Which Training Methods for GANs do actually Converge?" (2018), sections 2 and 3, and
-4.1 for R1. Extragradient: Korpelevich (1976); Gidel et al., "A Variational Inequality Perspective on GANs" (2019).
+Sources: Mescheder, Geiger & Nowozin, "Which Training Methods for GANs do actually Converge?" (2018), sections 2 and 3,
+and 4.1 for R1. Extragradient: Korpelevich (1976); Gidel et al., "A Variational Inequality Perspective on GANs" (2019).
 """
 import numpy as np
 
@@ -38,7 +39,8 @@ from .pictures import write_csv
 ETA, GAMMA = 0.2, 0.3                    # step size η, weight γ of R1
 GAMES = {"bilinear": ("wasserstein", 1.0, "ψθ"), "Dirac-GAN": ("saturating", 0.5, "f(ψθ) + f(0)")}   # losses, c, V
 METHODS = ("simultaneous", "alternating", "extragradient", "R1")
-START, NEAR, LOCAL = 1.5, 1e-3, 400      # distance where the portrait starts; where rates are measured; for how many steps
+START = 1.5                              # distance at which the portrait starts
+NEAR, LOCAL = 1e-3, 400                  # distance at which rates are measured, and for how many steps
 MOST = 20_000                            # steps, beyond which a game that diverges leaves what float64 can hold
 FRAMES = 30                              # of the GIF
 
@@ -51,7 +53,7 @@ def logit(psi, x):
 def vector_field(game, psi, theta, gamma=0.0):
     """v = (ψ̇, θ̇) = (−∂L_D/∂ψ, −∂L_G/∂θ), recorded, so that it can be differentiated again.
 
-    psi, theta: Tensors (1, 1), leaves or not; gamma: weight of R1, whose slope ∂a/∂x at the data x = 0 comes from grad."""
+    psi, theta: Tensors (1, 1), leaves or not; gamma: weight of R1, whose slope ∂a/∂x at the data x = 0 grad finds."""
     d_loss_of, g_loss_of = LOSSES[GAMES[game][0]]
     # New nodes, for partial derivatives: where ψ was made from θ, as in an alternating step, a gradient with respect to
     # that θ would go through D's step too. G would foresee D's answer (unrolled GAN, Metz et al. 2017): another method.
@@ -97,7 +99,9 @@ def closed_form(game, method, eta=ETA, gamma=GAMMA):
         return 1 - h ** 2 / 2 + sign * h * np.emath.sqrt(h ** 2 / 4 - 1)
     if method == "extragradient":
         return 1 - h ** 2 + sign * 1j * h
-    return 1 + eta * (-gamma / 2 + sign * np.emath.sqrt(gamma ** 2 / 4 - c ** 2)) if method == "R1" else 1 + sign * 1j * h
+    if method == "R1":
+        return 1 + eta * (-gamma / 2 + sign * np.emath.sqrt(gamma ** 2 / 4 - c ** 2))
+    return 1 + sign * 1j * h
 
 
 def point(psi, theta):
@@ -127,11 +131,11 @@ def verdict(path):
 def study(folder, seed=0, steps=400, say=print):
     """Play both games with each kind of step; write rates.csv, portrait.png and portrait.gif into `folder`.
 
-    seed decides the direction in which the start lies. Returns {(game, method): (theory, Jacobian, measured, verdict)}, the
-    first three being |λ|.  TinyganError for more than 20,000 steps."""
+    seed decides the direction in which the start lies. Returns {(game, method): (theory, Jacobian, measured, verdict)},
+    the first three being |λ|.  TinyganError for more than 20,000 steps."""
     if steps > MOST:
-        raise TinyganError(f"{steps} steps came: expected at most {MOST:,}, after which a game that diverges has left what "
-                           "float64 can hold")
+        raise TinyganError(f"{steps} steps came: expected at most {MOST:,}, for a game that diverges soon leaves "
+                           "what float64 can hold")
     angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
     start = np.array([np.cos(angle), np.sin(angle)])
     results, far, near, fields = {}, {}, {}, {}

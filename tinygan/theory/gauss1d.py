@@ -1,7 +1,7 @@
 """The game on a line, where the best D and the loss that no D can beat are known.
 
-The data are p = N(0, 1), the fakes q. For any logits a(x) D's loss is an integral, and D*, the best D, follows from setting
-its derivative at every x to 0 (Goodfellow et al. 2014, section 4.1, proposition 1 and theorem 1):
+The data are p = N(0, 1), the fakes q. For any logits a(x) D's loss is an integral, and D*, the best D, follows from
+setting its derivative at every x to 0 (Goodfellow et al. 2014, section 4.1, proposition 1 and theorem 1):
 
     L_D(a) = ∫ p·softplus(−a) + q·softplus(a) dx        D* = σ(a*) = p/(p + q)        a* = log p − log q
     L_D(a*) = log 4 − 2·JS(p, q)        JS(p, q) = ½ KL(p ‖ m) + ½ KL(q ‖ m)        m = (p + q)/2
@@ -9,18 +9,19 @@ its derivative at every x to 0 (Goodfellow et al. 2014, section 4.1, proposition
 so no D has a loss below log 4 − 2·JS. First q = N(μ, 1) is held and D learns from samples. Then q is what G makes of
 z ~ N(0, 1) and both learn: p = q, D = ½ and L_D = log 4 is the one equilibrium.
 
-The gradient that a fake at x receives is a'(x) times a factor, which for the saturating loss dies where D is sure, a ≪ 0:
+A fake at x is moved along a'(x) times a factor, which for the saturating loss dies where D is sure, a ≪ 0:
 
     −∂L_G/∂x = σ(−a)·a'        non-saturating, L_G = E softplus(−a)
     −∂L_G/∂x = σ(a)·a'         saturating, L_G = −E softplus(a)
 
-All integrals are midpoint sums: for smooth functions that vanish at both ends the rule converges faster than any power of
-the bins' width. The density of G(z) is taken without sampling too: a fine grid of z, weighted with N(0, 1), is sent through
-G and counted in those bins.
+All integrals are midpoint sums: for smooth functions that vanish at both ends the rule converges faster than any power
+of the bins' width. The density of G(z) is taken without sampling too: a fine grid of z, weighted with N(0, 1), is sent
+through G and counted in those bins.
 
-D takes five steps for each of G, and longer ones, so that it stays near D* while G moves (Goodfellow et al. 2014, algorithm 1
-with k = 5; Heusel et al. 2017: two time-scales). With one step each, D's loss is near log 4 too while q is far from p: D has
-lost track, and only the bound beside its loss tells. Both learning rates fall to 0, which ends the circling seen in dirac.py.
+D takes five steps for each of G, and longer ones, so that it stays near D* while G moves (Goodfellow et al. 2014,
+algorithm 1 with k = 5; Heusel et al. 2017: two time-scales). With one step each, D's loss is near log 4 too while q is
+far from p: D has lost track, and only the bound beside its loss tells. Both learning rates fall to 0, which ends the
+circling seen in dirac.py.
 """
 from dataclasses import dataclass
 
@@ -98,7 +99,7 @@ def evaluate(net, x):
 
 
 def descent(D, x, saturating=False):
-    """−∂L_G/∂x for a fake at each x alone: where G's gradient descent would move it. D: Tensor (N, 1) → logits (N, 1)."""
+    """−∂L_G/∂x for a fake at each x alone: where descent would move it. D: Tensor (N, 1) → logits (N, 1)."""
     x = Tensor(column(x), requires_grad=True)
     g, = grad(generator_loss(D(x), saturating) * len(x), x)             # · N: the loss is a mean
     return -g.data[:, 0]
@@ -166,7 +167,7 @@ def learned_discriminator(mu, steps, seed=0):
 
 
 def learned_game(steps, seed=0):
-    """Let both learn.  Returns G, D and the story: a Moment at step 0 and at up to 40 others, the last step among them."""
+    """Let both learn.  Returns G, D and the story: a Moment at step 0, at up to 40 others, and at the last step."""
     rng = np.random.default_rng([seed, 1])
     G, D = network(rng), network(rng)
     G.layers[-1].bias.data[:] = START
@@ -219,5 +220,5 @@ def _table(results, story):
         lines.append(f"{q:14} {least:12.6f} {loss:10.6f} {loss - least:11.6f} {wrong:14.4f}")
     lines.append("the losses are exact expectations, by quadrature, of a D that learned from samples")
     for moment in (story[0], story[-1]):
-        lines.append(f"G after {moment.step:5,} steps: mean {moment.mean:6.3f}, standard deviation {moment.deviation:.3f}")
+        lines.append(f"G after {moment.step:5,} steps: mean {moment.mean:6.3f}, deviation {moment.deviation:.3f}")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ..plots import BLUE, GREY, ORANGE
 
-GREEN, PURPLE = "#009e73", "#cc79a7"       # with BLUE and ORANGE, told apart by colour-blind readers too (Okabe & Ito 2008)
+GREEN, PURPLE = "#009e73", "#cc79a7"       # from the same palette as BLUE and ORANGE
 COLOURS = {"simultaneous": ORANGE, "alternating": PURPLE, "extragradient": BLUE, "R1": GREEN}
 VIEW = 3.0                                 # half the width of the portrait
 SHOWN = (-4, 8)                            # part of the line
@@ -25,7 +25,7 @@ def write_csv(path, names, rows):
 def gif(figures, path):
     """Figures, one after the other, for ever again; the last one stays for two seconds."""
     pictures = [_picture(figure) for figure in figures]
-    palette = pictures[-1].quantize(128)           # one for all: a palette for each frame would make colours flicker
+    palette = pictures[-1].quantize(128, Image.Quantize.MAXCOVERAGE)           # one for all: a palette for each frame would make colours flicker
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=[120] * (len(frames) - 1) + [2000], loop=0)
 
@@ -94,7 +94,8 @@ def game(x, p, story, chosen):
     _bare(axis)
     handles = {label: handle for row in "ab" for handle, label in
                zip(*rows[f"{row}{chosen[0]}"].get_legend_handles_labels())}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3 if len(chosen) == 1 else 5, frameon=False)
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", frameon=False,
+                  ncols=3 if len(chosen) == 1 else 5)
     return figure
 
 
@@ -120,7 +121,7 @@ def _bare(*axes):
 # dirac
 
 def portrait(fields, far, near, step, title):
-    """The way of each method over the vector field, up to `step`; below, where `near` is given, distances beside theory.
+    """The way of each method over the vector field, up to `step`; below, if `near` is given, distances beside theory.
 
     fields: {title of a game: (ψ, θ, ψ̇, θ̇)}; far: {game: {method: trajectory (steps + 1, 2)}};
     near: {game: {method: (trajectory, |λ|)}} or None."""
