@@ -29,7 +29,7 @@ def _parser():
     parser = argparse.ArgumentParser(prog="tinygan", description="A generative adversarial network, from scratch.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    presets = "\n".join(f"  {name:8} {preset.about}" for name, preset in run.PRESETS.items())
+    presets = "\n".join(f"  {name:8} {preset.about}" for name, preset in (run.PRESETS | run.STUDIES).items())
     train = commands.add_parser(
         "train", help="train a GAN and write a run folder", formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"Train a GAN and write a run folder.\n\n{presets}",

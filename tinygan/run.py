@@ -34,6 +34,7 @@ from .backend import available, to_numpy
 from .cuda import explained
 from .errors import Diverged, TinyganError, brief
 from .optim import Adam
+from .theory import dirac, gauss1d
 from .training import GAN
 
 MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)      # of the run, when progress.png looks at the fixed noise
@@ -89,20 +90,40 @@ PRESETS = {
 }
 
 
+@dataclass(frozen=True)
+class Study:
+    """A game whose outcome is known (theory/): `tinygan train NAME` plays it and puts theory beside it."""
+    about: str
+    play: Callable            # folder, seed, steps, say → the numbers
+    steps: int
+
+
+STUDIES = {
+    "gauss1d": Study("theory: N(0, 1) on a line, D beside the optimal D", gauss1d.study, 1500),
+    "dirac": Study("theory: one number each for D and G, which steps converge", dirac.study, 400),
+}
+
+
 @explained()
 def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
           overwrite=False, quiet=False):
-    """Train preset `name` and write the run folder, by default runs/NAME; returns its Path.
+    """Train preset `name`, or play that study, and write the run folder, by default runs/NAME; returns its Path.
 
     Ctrl-C ends the training after the step in hand and writes what there is.
-    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device;
+    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, and
+    for data, a batch size or a GPU given to a study;
     Diverged if the training did, with the last good checkpoint left in the folder."""
-    if name not in PRESETS:
-        raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS)}")
-    preset, folder, say = PRESETS[name], Path(out or f"runs/{name}"), _silent if quiet else print
-    steps, batch_size = preset.steps if steps is None else steps, batch_size or preset.batch_size
+    if name not in PRESETS | STUDIES:
+        raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS | STUDIES)}")
+    preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), _silent if quiet else print
+    steps = preset.steps if steps is None else steps
     if steps < 1:
         raise TinyganError(f"--steps {steps} came: expected at least 1")
+    if name in STUDIES:
+        _only_for_presets(name, {"--batch-size": batch_size, "--data": data_folder,
+                                 "--device": device if device == "cuda" else None})
+        return _study(name, folder, steps, seed, overwrite, say)
+    batch_size = batch_size or preset.batch_size
     real = preset.load(data_folder)
     gan = preset.build(seed).to(_choose(device, say))
     _prepare(folder, overwrite)
@@ -112,7 +133,29 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     return _play(folder, config, gan, real, Frames(gan, steps), say, quiet)
 
 
+<<<<<<< HEAD
 @explained()
+=======
+def _only_for_presets(name, options):
+    """TinyganError for an option that a study has no use for."""
+    for option, value in options.items():
+        if value is not None:
+            raise TinyganError(f"{option} {value} came with {name}, a study that draws its own few numbers on the CPU: "
+                               f"leave {option} out")
+
+
+def _study(name, folder, steps, seed, overwrite, say):
+    """Play a study in a folder of its own."""
+    _prepare(folder, overwrite)
+    config = {"preset": name, "steps": steps, "seed": seed, "device": "cpu", **versions()}
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    say(f"{name}: {STUDIES[name].about}; {steps:,} steps, seed {seed}")
+    STUDIES[name].play(folder, seed, steps, say)
+    say(f"\nwritten to {folder}/: " + ", ".join(sorted(path.name for path in folder.iterdir())))
+    return folder
+
+
+>>>>>>> 2039b8bfda21808c7644f1bd007b28cef93a7f80
 def resume(folder, steps=None, data_folder=None, device="auto", quiet=False):
     """Go on with the run in `folder` until it has `steps` steps in all (by default, as many as it was to have).
 
@@ -157,12 +200,17 @@ def read_config(path):
         if path.stat().st_size > 1 << 20:
             raise ValueError("it is larger than 1 MB")
         config = json.loads(path.read_text(encoding="utf-8"))
+        if config["preset"] in STUDIES:
+            raise TinyganError(f"{path.parent} holds the study {config['preset']}, which takes seconds and is not "
+                               f"resumed: run `tinygan train {config['preset']} --out {path.parent} --overwrite`")
         for key, kind in CONFIG.items():
             if not isinstance(config[key], kind) or isinstance(config[key], bool):
                 raise ValueError(f"its {key} is {config[key]!r}")
         if config["preset"] not in PRESETS or min(config["steps"], config["batch_size"]) < 1:
             raise ValueError(f"it is a run of {config['preset']!r}, {config['steps']} steps of {config['batch_size']}")
         return config
+    except TinyganError:
+        raise
     except FileNotFoundError:
         raise TinyganError(f"{path.parent} is no run of tinygan (it has no config.json): give a folder that "
                            "`tinygan train` wrote") from None
