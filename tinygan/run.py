@@ -133,9 +133,6 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     return _play(folder, config, gan, real, Frames(gan, steps), say, quiet)
 
 
-<<<<<<< HEAD
-@explained()
-=======
 def _only_for_presets(name, options):
     """TinyganError for an option that a study has no use for."""
     for option, value in options.items():
@@ -155,7 +152,7 @@ def _study(name, folder, steps, seed, overwrite, say):
     return folder
 
 
->>>>>>> 2039b8bfda21808c7644f1bd007b28cef93a7f80
+@explained()
 def resume(folder, steps=None, data_folder=None, device="auto", quiet=False):
     """Go on with the run in `folder` until it has `steps` steps in all (by default, as many as it was to have).
 
