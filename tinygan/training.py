@@ -93,7 +93,7 @@ class GAN:
         self._average()
         self.steps += 1
         return {"d_loss": d_loss.data, "g_loss": g_loss.data,
-                "d_real": self._belief(real_logits), "d_fake": self._belief(fake_logits)}
+                "d_real": mean(self.verdict(real_logits)).data, "d_fake": mean(self.verdict(fake_logits)).data}
 
     def fit(self, images, steps, batch_size=64, callbacks=()):
         """Play `steps` rounds on batches of `images` (N, …), reshuffled each epoch.
@@ -173,9 +173,10 @@ class GAN:
     def _like_weights(self, array):
         return like(array if is_array(array) else np.asarray(array), self.generator.parameters()[0].data)
 
-    def _belief(self, logits):
+    def verdict(self, logits):
+        """D's belief σ(a), or its score where a is no logit; remembers nothing."""
         with no_grad():
-            return mean(sigmoid(logits) if self.loss in BELIEFS else logits).data
+            return sigmoid(logits) if self.loss in BELIEFS else logits.detach()
 
     def _average(self):
         """averaged ← decay·averaged + (1 − decay)·generator, parameters and running statistics alike.
