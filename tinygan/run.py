@@ -50,6 +50,7 @@ class Preset:
     build: Callable           # seed → GAN
     steps: int
     batch_size: int = 64
+    modes: tuple = None       # of a mixture: means (K, 2), σ
 
 
 def _digits(folder):
@@ -84,8 +85,10 @@ PRESETS = {
     "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 3000, 32),
     "mnist": Preset("the 60,000 digits of MNIST (downloaded, or --data DIR), the default recipe", _mnist, _small, 10000, 32),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
-    "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _points, 3000, 128),
-    "grid": Preset("25 Gaussians on a grid", lambda folder: data.grid()[0], _points, 3000, 128),
+    "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _points, 3000, 128,
+                   (data.RING_MEANS, data.RING_SIGMA)),
+    "grid": Preset("25 Gaussians on a grid", lambda folder: data.grid()[0], _points, 3000, 128,
+                   (data.GRID_MEANS, data.GRID_SIGMA)),
 }
 
 
@@ -282,6 +285,8 @@ def _show(gan, real, frames, folder, config, say):
         say(f"real digits   {real_score}")
     else:
         plots.scatter(gan.sample(2500, seed=1), folder / "samples.png", real[:2500])
+    if PRESETS[config["preset"]].modes:
+        say(f"samples       {metrics.mode_score(gan.sample(2500, seed=1), *PRESETS[config['preset']].modes)}")
     if frames.landscapes:
         figures = [plots.landscape(step, made, real[:1000], *seen, frames.extent, gan.loss in BELIEFS)
                    for (step, made), seen in zip(taken, frames.landscapes)]
