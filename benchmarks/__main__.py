@@ -2,17 +2,21 @@
 import argparse
 import sys
 
-from . import report
+from . import modes, report, stabilisers
 from .layers import layers
 from .memory import memory
 from .scaling import scaling
 from .step import gemm, step
 
 BENCHMARKS = {"gemm": gemm, "step": step, "layers": layers, "scaling": scaling, "memory": memory}
+TRAININGS = {"modes": modes, "stabilisers": stabilisers}        # with options of their own
 
 
 def main():
-    about = "\n".join(f"  {name:8} {function.__doc__.splitlines()[0]}" for name, function in BENCHMARKS.items())
+    if sys.argv[1:2] and sys.argv[1] in TRAININGS:
+        return TRAININGS[sys.argv[1]].main(sys.argv[2:])
+    about = "\n".join([f"  {name:12} {function.__doc__.splitlines()[0]}" for name, function in BENCHMARKS.items()]
+                      + [f"  {name:12} {module.__doc__.splitlines()[0]} (NAME --help)" for name, module in TRAININGS.items()])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, epilog=about,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="all of them if none is given")

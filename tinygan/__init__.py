@@ -6,8 +6,8 @@ from . import backend, data, losses, models
 from .backend import seed, to_device, to_numpy
 from .errors import Diverged, TinyganError
 from .gradcheck import GradientError, check_gradients
-from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Module, Reshape, Sequential, Sigmoid,
-                     Tanh)
+from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Module, Reshape, Sequential,
+                     Sigmoid, SpectralNorm, Tanh)
 from .optim import SGD, Adam
 from .tensor import Tensor, grad, no_grad
 from .training import GAN

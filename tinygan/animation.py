@@ -1,5 +1,6 @@
 """Moving pictures: how G learns, and a walk through what it has learned."""
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image, ImageDraw            # Pillow: matplotlib, which is a dependency, cannot do without it
 
 from .errors import TinyganError
@@ -17,6 +18,18 @@ def gif(frames, path):
     chosen = np.unique(np.linspace(0, len(frames) - 1, MOST).round().astype(int))
     pictures = [_numbered(*frames[k]) for k in chosen]
     _save(pictures, path, [120] * (len(pictures) - 1) + [2000])
+
+
+def landscape_gif(figures, path):
+    """matplotlib Figures of one size, an iterable, as the moments of a training, each drawn with 128 colours."""
+    pictures = []
+    for figure in figures:
+        canvas = FigureCanvasAgg(figure)
+        figure.set_dpi(80)
+        canvas.draw()
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        pictures.append(picture.quantize(128, dither=Image.Dither.NONE))
+    _save(pictures, path, [250] * (len(pictures) - 1) + [2000])
 
 
 def walk(gan, path_gif, path_strip, n=6, seed=0):

@@ -10,6 +10,16 @@ from .errors import TinyganError
 from .training import GAN
 
 FORMATS = (".png", ".npy", ".npz")
+STABILISERS = (             # option, its value, what it is
+    ("r1", "γ", "weight of the R₁ penalty on D's slope at real data"),
+    ("gradient-penalty", "λ", "weight of WGAN-GP's penalty on D's slope"),
+    ("instance-noise", "σ", "Gaussian noise on all that D sees"),
+    ("noise-steps", "N", "steps over which that noise falls to 0 (it stays)"),
+    ("label-smoothing", "s", "D's target for real data is 1 − s"),
+    ("averaging", "d", "decay of the running mean of G's weights"),
+    ("g-lr", "lr", "learning rate of G"),
+    ("d-lr", "lr", "learning rate of D"),
+)
 
 
 def main(arguments=None):
@@ -44,6 +54,10 @@ def _parser():
     train.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, to --steps in all")
     train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")
     train.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    group = train.add_argument_group("stabilisers", "in place of what the preset has; 0 switches one off")
+    for name, letter, about in STABILISERS:
+        group.add_argument(f"--{name}", type=int if letter == "N" else float, metavar=letter, help=about)
+    group.add_argument("--spectral-norm", action="store_true", default=None, help="spectral normalisation of D's layers")
     train.set_defaults(command=_train)
 
     sample = commands.add_parser(
@@ -74,14 +88,16 @@ def _check(options):
 
 
 def _train(options):
+    names = [name.replace("-", "_") for name, _, _ in STABILISERS] + ["spectral_norm"]
+    stabilisers = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.resume:
-        if options.out or options.overwrite or options.batch_size or options.seed or options.preset:
+        if options.out or options.overwrite or options.batch_size or options.seed or options.preset or stabilisers:
             raise TinyganError("--resume came with options that only a new run has: --resume DIR goes with "
                                "--steps, --data, --device and --quiet")
         run.resume(options.resume, options.steps, options.data, options.device, options.quiet)
         return
     run.train(options.preset or "digits", options.out, options.steps, options.batch_size, options.seed, options.data,
-              options.device, options.overwrite, options.quiet)
+              options.device, options.overwrite, options.quiet, stabilisers)
 
 
 def _sample(options):

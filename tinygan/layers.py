@@ -5,6 +5,7 @@ Images are (N, H, W, C). Weights start Glorot-uniform, U(−b, b) with b = √(6
 description.
 """
 import ast
+import copy
 import inspect
 import math
 
@@ -13,7 +14,7 @@ import numpy as np
 from . import backend, conv
 from .errors import TinyganError, brief
 from .norm import batch_norm
-from .ops import leaky_relu, matmul, reshape, sigmoid, sqrt, tanh
+from .ops import leaky_relu, matmul, maxout, reshape, sigmoid, sqrt, tanh
 from .tensor import Tensor
 
 
@@ -260,6 +261,62 @@ class Conv2DTranspose(_Convolution):
         return conv.transpose(x, self.weight, geo, getattr(self, "bias", None))
 
 
+class SpectralNorm(Module):
+    """y = layer(x) with the weight W/σ in place of W, where σ is the largest singular value of W: ‖W/σ‖₂ = 1
+
+    σ = vᵀ W u    v ← W u/‖W u‖    u ← Wᵀ v/‖Wᵀ v‖        one power iteration a forward pass, in training mode
+    W is the layer's weight as a matrix (all axes but the last, last axis), the bias stays as it is. u and v are held
+    constant in the gradient, ∂σ/∂W = v uᵀ, which is exact where they have converged. A network whose every layer has
+    slope 1 at most is then 1-Lipschitz, as far as a convolution's stride does not count its pixels more than once.
+    layer: Dense, Conv2D or Conv2DTranspose; rng: draws the first u, backend's stream if None.
+    Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018), algorithm 1."""
+    buffers = ("u", "v")
+
+    def __init__(self, layer, rng=None):
+        if not isinstance(layer, _Weighted):
+            raise TinyganError(f"SpectralNorm({layer!r}) came: expected a layer with a weight, such as Dense or Conv2D")
+        self.layer = layer
+        self._start(rng or backend.stream)
+
+    def _start(self, rng):
+        weight = self.layer.weight.data
+        self.u = backend.like(rng.standard_normal((weight.shape[-1], 1)), weight)
+        self._iterate()
+
+    def _iterate(self):
+        weight = self.layer.weight.data
+        matrix = weight.reshape(-1, weight.shape[-1])
+        self.v = _unit(backend.matmul(matrix, self.u))
+        self.u = _unit(backend.matmul(matrix.T, self.v))
+
+    def initialise(self, rng, std=None):
+        self.layer.initialise(rng, std)
+        self._start(rng)
+        return self
+
+    def forward(self, x):
+        if self.training:
+            self._iterate()
+        weight = self.layer.weight
+        sigma = Tensor(self.v.T) @ reshape(weight, -1, weight.shape[-1]) @ Tensor(self.u)      # (1, 1)
+        normalised = copy.copy(self.layer)
+        normalised.weight = weight / sigma
+        return normalised(x)
+
+    def __repr__(self):
+        return f"SpectralNorm({self.layer!r})"
+
+
+def _unit(x):
+    """x/‖x‖"""
+    return x / backend.array_module(x).sqrt((x * x).sum())
+
+
+def spectral_norm(network, rng=None):
+    """A Sequential of the same layers, those that have a weight within SpectralNorm: the parameters are shared."""
+    return Sequential(*[SpectralNorm(layer, rng) if isinstance(layer, _Weighted) else layer for layer in network.layers])
+
+
 class BatchNorm(Module):
     """y = γ·(x − μ)/√(v + ε) + β over every axis but the last (Ioffe & Szegedy 2015).
 
@@ -331,6 +388,22 @@ class LeakyReLU(Module):
         return f"LeakyReLU({self.slope})"
 
 
+class Maxout(Module):
+    """y[n, i] = max_j x[n, j·k + i]: of every k features that follow each other one set, the largest of `pieces` sets
+
+    Behind Dense(…, pieces·k) it is the hidden layer of Goodfellow et al. (2013): k convex functions, each learned."""
+
+    def __init__(self, pieces):
+        _check_counts("Maxout", pieces)
+        self.pieces = pieces
+
+    def forward(self, x):
+        return maxout(x, self.pieces)
+
+    def __repr__(self):
+        return f"Maxout({self.pieces})"
+
+
 class Tanh(Module):
     """y = tanh x, in [−1, 1]: the range of the images"""
 
@@ -376,7 +449,8 @@ class Flatten(Module):
 
 
 LAYERS = {layer.__name__: layer for layer in
-          (Sequential, Dense, Conv2D, Conv2DTranspose, BatchNorm, LeakyReLU, Tanh, Sigmoid, Reshape, Flatten)}
+          (Sequential, Dense, Conv2D, Conv2DTranspose, SpectralNorm, BatchNorm, LeakyReLU, Maxout, Tanh, Sigmoid, Reshape,
+           Flatten)}
 
 
 def build(description, most=None):

@@ -40,6 +40,19 @@ def discriminator_loss(real_logits, fake_logits):
             + _expectation(_softplus(b), b, lambda: sigmoid(b) / b.size))
 
 
+def smoothed_discriminator_loss(real_logits, fake_logits, smoothing):
+    """L_D = E [(1 − s)·softplus(−a_real) + s·softplus(a_real)] + E softplus(a_fake)        s: smoothing
+
+    ∂L_D/∂a_real = (σ(a_real) − (1 − s))/N        real images are pulled to σ = 1 − s, no farther
+    ∂L_D/∂a_fake =  σ(a_fake)/N
+    As softplus(a) = softplus(−a) + a, the first mean is E [softplus(−a_real) + s·a_real]. The fake target stays 0: with
+    it raised to t, the optimal D = ((1 − s)·p_data + t·p_G)/(p_data + p_G) would hold samples where they are.
+    Source: Salimans et al., "Improved Techniques for Training GANs" (2016), section 3.4."""
+    a, b = real_logits, fake_logits
+    return (_expectation(_softplus(-a) + smoothing * a.data, a, lambda: (smoothing - sigmoid(-a)) / a.size)
+            + _expectation(_softplus(b), b, lambda: sigmoid(b) / b.size))
+
+
 def generator_loss(fake_logits, saturating=False):
     """Non-saturating: L_G = E softplus(−a_fake)        ∂L_G/∂a = −σ(−a)/N
     Saturating:     L_G = −E softplus(a_fake) = E log(1 − σ(a_fake))        ∂L_G/∂a = −σ(a)/N
@@ -98,10 +111,7 @@ def gradient_penalty(discriminator, real, fake, rng):
     TinyganError for unequal shapes and for a D with batch normalisation, where ∂D(x̂ᵢ)/∂x̂ⱼ is not 0 for i ≠ j: a
     gradient that mixes the whole batch is not the slope at one point, which is what is to be held at 1.
     Source: Gulrajani et al., "Improved Training of Wasserstein GANs" (2017), equation 3 and section 4."""
-    if any(getattr(module, "mixes_the_batch", False) for module in getattr(discriminator, "modules", list)()):
-        raise TinyganError("gradient_penalty came with a discriminator that has batch normalisation: "
-                           "it couples the images of a batch, so the gradient at one image is not defined; "
-                           "use a discriminator without it")
+    _refuse_batch_norm("gradient_penalty", discriminator)
     real, fake = (x.data if isinstance(x, Tensor) else x for x in (real, fake))
     if real.shape != fake.shape:
         raise TinyganError("gradient_penalty mixes real and fake pair by pair, "
@@ -113,6 +123,26 @@ def gradient_penalty(discriminator, real, fake, rng):
     square = sum(reshape(slope * slope, len(real), -1), axis=1)         # (N, …) → (N, features) → (N,)
     flat = Tensor((square.data == 0).astype(square.dtype))              # √ has no derivative at 0; 0 is taken there
     return mean((sqrt(square + flat) - flat - 1) ** 2)
+
+
+def r1_penalty(discriminator, real):
+    """R₁ = E ‖∂D(x)/∂x‖²    x real; D's loss takes γ/2 of it
+
+    Where G has found the data, D has nothing left to say: its slope there is driven to 0, and the two come to rest
+    instead of circling. A function of D's weights through D's gradient, as gradient_penalty is, and with its errors.
+    real: array or Tensor (N, …). The raw score, not σ of it; γ between 0.1 and 10.
+    Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?" (2018), equation 9."""
+    _refuse_batch_norm("r1_penalty", discriminator)
+    x = Tensor(real.data if isinstance(real, Tensor) else real, requires_grad=True)
+    slope, = grad(sum(discriminator(x)), x, create_graph=True)      # D(xᵢ) depends on xᵢ alone, so the sum separates
+    return sum(slope * slope) / len(x)
+
+
+def _refuse_batch_norm(name, discriminator):
+    if any(getattr(module, "mixes_the_batch", False) for module in getattr(discriminator, "modules", list)()):
+        raise TinyganError(f"{name} came with a discriminator that has batch normalisation: "
+                           "it couples the images of a batch, so the gradient at one image is not defined; "
+                           "use a discriminator without it")
 
 
 # Classification: for the classifier that judges samples, and for the lessons with labels

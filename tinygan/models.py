@@ -14,7 +14,8 @@ then the statistics themselves tell D which is which, it wins, and G learns noth
 """
 import numpy as np
 
-from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Reshape, Sequential, Tanh)
+from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential,
+                     Tanh)
 
 
 def seed_generator(latent=100, seed=0):
@@ -78,3 +79,23 @@ def point_discriminator(seed=0):
     """points (N, 2) → logits (N, 1)"""
     return Sequential(Dense(2, 128), LeakyReLU(0.2), Dense(128, 128), LeakyReLU(0.2),
                       Dense(128, 1)).initialise(np.random.default_rng([seed, 1]))
+
+
+def mixture_generator(latent=2, seed=0, width=400):
+    """z (N, latent) → points (N, 2): the published network for ring and grid, 4 layers of 400 with batch normalisation.
+
+    Source: Srivastava et al., VEEGAN (2017); Lin et al., PacGAN (2018), section 4.1 and their code."""
+    def block(inputs):
+        return Dense(inputs, width, bias=False), BatchNorm(width), LeakyReLU(0)
+
+    return Sequential(*block(latent), *block(width), *block(width), *block(width),
+                      Dense(width, 2)).initialise(np.random.default_rng([seed, 0]))
+
+
+def mixture_discriminator(seed=0, width=200, pieces=5):
+    """points (N, 2) → logits (N, 1): the published network for ring and grid, 3 layers of 200 maxout units of 5 pieces."""
+    def block(inputs):
+        return Dense(inputs, pieces * width), Maxout(pieces)
+
+    return Sequential(*block(2), *block(width), *block(width),
+                      Dense(width, 1)).initialise(np.random.default_rng([seed, 1]))

@@ -219,6 +219,24 @@ def leaky_backward(out, y, g, slope):
     out *= g
 
 
+def maxout(x, pieces):
+    """y[n, i] = max_j x[n, j·k + i]        x (N, pieces·k), y (N, k), j < pieces
+
+    ∂y/∂x is 1 for the largest of the pieces and 0 for the others; several that are equally large share it.
+    Source: Goodfellow et al., "Maxout Networks" (2013), section 3."""
+    if x.ndim != 2 or x.shape[1] % pieces:
+        raise TinyganError(f"maxout of {pieces} pieces came with an input of shape {x.shape}: "
+                           f"expected (N, a multiple of {pieces})")
+    shape = (x.shape[0], pieces, x.shape[1] // pieces)
+
+    def share(g, y):
+        largest = (x.data.reshape(shape) == y.data[:, None]).astype(x.dtype)
+        weights = Tensor(largest / largest.sum(axis=1, keepdims=True))
+        return reshape(reshape(g, shape[0], 1, shape[2]) * weights, x.shape)
+
+    return record(x.data.reshape(shape).max(axis=1), (x, share))
+
+
 # Sums, products, shapes
 
 def sum(x, axis=None, keepdims=False):

@@ -1,6 +1,7 @@
 """Pictures of a run. Drawn with matplotlib's Figure alone, so no window opens and no notebook is disturbed."""
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.image import imsave
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"      # told apart by colour-blind readers too (Okabe & Ito 2008)
@@ -59,6 +60,30 @@ def _curves(axis, history, lines):
         window = np.ones(width)             # at both ends of the run only part of it is filled
         smooth = np.convolve(values, window, mode="same") / np.convolve(np.ones(len(values)), window, mode="same")
         axis.plot(steps, smooth, color=colour, label=label, marker="o" if len(values) == 1 else None)
+
+
+PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])      # under dots and arrows
+
+
+def landscape(step, points, real, surface, arrows, extent, beliefs=True):
+    """A Figure: D's surface as shading, generated points (N, 2) over real ones, and the pull on the first of them.
+
+    surface, arrows, extent: as in landscape.py; beliefs: whether the surface is σ(D), from 0 to 1, or D's raw score."""
+    figure = Figure(figsize=(6.4, 6.2), layout="constrained")
+    axis = figure.subplots()
+    shades = axis.imshow(surface, cmap=PALE, origin="lower", extent=extent, vmin=0 if beliefs else None,
+                         vmax=1 if beliefs else None, interpolation="bilinear")
+    figure.colorbar(shades, label="σ(D(x)): D's belief that x is real" if beliefs else "D(x), its score", shrink=0.8)
+    axis.scatter(*real.T, s=12, color=GREY, linewidths=0, label="real")
+    axis.scatter(*points.T, s=5, color=ORANGE, linewidths=0, label="generated")
+    lengths = np.linalg.norm(arrows, axis=1)
+    longest = max(np.percentile(lengths, 90), np.finfo(float).tiny)      # a tenth may be longer: they are cut
+    cut = arrows / np.maximum(lengths, longest)[:, None] * (extent[1] - extent[0]) / 10
+    axis.quiver(*points[:len(arrows)].T, *cut.T, angles="xy", scale_units="xy", scale=1, width=0.003, color="black")
+    axis.plot([], [], color="black", linewidth=1.2, label="−∂L/∂x of G's loss")
+    axis.set(xlim=extent[:2], ylim=extent[2:], aspect="equal", xlabel="x₁", ylabel="x₂", title=f"step {step:,}")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, markerscale=2)
+    return figure
 
 
 def scatter(points, path, real=None):

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from . import backend, conv, layers, losses, mathml, models, norm, ops, tensor, training
-from .layers import BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Reshape, Sequential, Sigmoid, Tanh
+from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Sigmoid,
+                     SpectralNorm, Tanh)
 from .optim import SGD, Adam
 from .tensor import Tensor, record
 from .training import GAN
@@ -117,6 +118,9 @@ def _operations(rng):
         yield Case(name, ops.leaky_relu, lambda x: ops.leaky_relu(x, 0.3), (x,), lambda x: np.where(x > 0, x, 0.3 * x))
     yield Case("ops.leaky_relu: slope 0", ops.leaky_relu, lambda x: ops.leaky_relu(x, 0), (b,),
                lambda x: np.maximum(x, 0))
+    pieces = rng.permuted(np.linspace(-2, 2, 30).reshape(2, 5, 3), axis=1)      # no two of five are near each other
+    yield Case("ops.maxout", ops.maxout, lambda x: ops.maxout(x, 5), (pieces.reshape(2, 15),),
+               lambda x: x.reshape(2, 5, 3).max(axis=1))
     for f, plain in ((ops.sum, np.sum), (ops.mean, np.mean)):
         name = f"ops.{plain.__name__}"
         yield Case(name, f, f, (a,), plain)
@@ -290,6 +294,23 @@ class Penalty(layers.Module):
         return losses.gradient_penalty(self.critic, self.real, self.fake, np.random.default_rng(0))
 
 
+class R1(layers.Module):
+    """R₁ as a function of D's weights."""
+    buffers = ("real",)
+
+    def __init__(self, discriminator, real):
+        self.discriminator, self.real = discriminator, real
+
+    def __call__(self):
+        return losses.r1_penalty(self.discriminator, self.real)
+
+
+def _plain_r1(w, b, v, real):
+    """E ‖∂D/∂x‖² for D(x) = tanh(x W + b) v"""
+    y = np.tanh(real @ w + b)
+    return ((((1 - y * y) * v[:, 0]) @ w.T) ** 2).sum(axis=1).mean()
+
+
 def _plain_penalty(w, b, v, real, fake):
     """E (‖∂D/∂x̂‖ − 1)² for D(x) = tanh(x W + b) v, where ∂D/∂x = W ((1 − tanh²) ∘ v)."""
     u = np.random.default_rng(0).random((len(real), 1))
@@ -322,6 +343,16 @@ def _losses(rng):
     critic = _drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
     yield Case("losses.gradient_penalty: on images", losses.gradient_penalty, Penalty(critic, *images))
     yield Case("losses.gradient_penalty: where D is flat", losses.gradient_penalty, *_flat_critic())
+    D = _drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
+    yield Case("losses.r1_penalty", losses.r1_penalty, R1(D, points[0]), (), _plain_r1)
+    D = _drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
+    yield Case("losses.r1_penalty: on images", losses.r1_penalty, R1(D, images[0]))
+    D = _drawn(rng, Sequential(SpectralNorm(Dense(3, 5)), Tanh(), SpectralNorm(Dense(5, 1)))).eval()
+    yield Case("losses.r1_penalty: with spectral normalisation", losses.r1_penalty, R1(D, points[0]))
+    for s in (0.1, 0.3):
+        yield Case(f"losses.smoothed_discriminator_loss: s = {s}", losses.smoothed_discriminator_loss,
+                   lambda real, fake, s=s: losses.smoothed_discriminator_loss(real, fake, s), (real, fake),
+                   lambda real, fake, s=s: ((1 - s) * _softplus(-real) + s * _softplus(real)).mean() + _softplus(fake).mean())
 
     def plain_softmax(a):
         e = np.exp(a - a.max(axis=1, keepdims=True))
@@ -372,6 +403,9 @@ def _layers(rng):
         mean, var = 0.9 * mean + 0.1 * batch.mean((0, 1, 2)), 0.9 * var + 0.1 * batch.var((0, 1, 2))
         return evaluated(x, gamma, beta, mean, var, eps=1e-5)
 
+    def normalised(w, u, v):
+        return w / (v.T @ w.reshape(-1, w.shape[-1]) @ u)
+
     rows, images = rng.standard_normal((5, 3)), rng.standard_normal((2, 5, 4, 3))
     table = [
         ("", Dense(3, 2), rows, lambda x, w, b: x @ w + b),
@@ -386,6 +420,13 @@ def _layers(rng):
          lambda x, w: _transposed(x, w, 2, ((0, 1), (2, 0)), (10, 7))),
         ("training", BatchNorm(3, eps=1e-3), images, lambda x, gamma, beta, *_: _normalised(x, gamma, beta)),
         ("evaluation", BatchNorm(3, eps=1e-3).eval(), images, evaluated),
+        ("Dense", SpectralNorm(Dense(3, 2)).eval(), rows, lambda x, w, b, u, v: x @ normalised(w, u, v) + b),
+        ("Conv2D", SpectralNorm(Conv2D(3, 2, 4, stride=2)).eval(), images,
+         lambda x, w, b, u, v: _convolution(x, normalised(w, u, v), 2, ((1, 2), (1, 1)), b)),
+        ("Conv2DTranspose", SpectralNorm(Conv2DTranspose(3, 2, 5, stride=2)).eval(), images,
+         lambda x, w, b, u, v: _transposed(x, normalised(w, u, v), 2, ((1, 2), (1, 2)), (10, 8), b)),
+        ("", Maxout(3), rng.permuted(np.linspace(-2, 2, 30).reshape(5, 3, 2), axis=1).reshape(5, 6),
+         lambda x: x.reshape(5, 3, 2).max(axis=1)),
         ("", LeakyReLU(), _away(rng, 5, 3), lambda x: np.where(x > 0, x, 0.2 * x)),
         ("", Tanh(), rows, np.tanh),
         ("", Sigmoid(), rows, lambda x: 1 / (1 + np.exp(-x))),
@@ -452,6 +493,8 @@ def _models(rng):
         (models.small_discriminator, models.small_discriminator(width=1), images),
         (models.point_generator, models.point_generator(), rng.standard_normal((4, 2))),
         (models.point_discriminator, models.point_discriminator(), rng.standard_normal((4, 2))),
+        (models.mixture_generator, models.mixture_generator(width=5), rng.standard_normal((6, 2))),
+        (models.mixture_discriminator, models.mixture_discriminator(width=3, pieces=4), rng.standard_normal((4, 2))),
     ]
     for model, network, x in table:
         yield Case(f"models.{model.__name__}", model, _drawn(rng, network), (x,))
@@ -512,10 +555,15 @@ def _plain_step(gan, loss, batch):
 
     def value(*arrays):
         G, D, draws = gan.generator, gan.discriminator, Draws()
-        first, second = (G(draws.standard_normal((len(batch), gan.latent))) for _ in range(2))
+        seen, *noise = [batch, 0, 0]
+        if gan.instance_noise:
+            seen, *noise = gan.instance_noise * draws.standard_normal((3, *batch.shape)) + [batch, 0 * batch, 0 * batch]
+        first, second = (G(draws.standard_normal((len(batch), gan.latent))) + e for e in noise)
         if loss == "d_loss":
-            penalty = gan.penalty and gan.penalty * losses.gradient_penalty(D, batch, first, draws).data
-            return d_plain(D(batch).data, D(first).data) + penalty
+            penalty = gan.penalty and gan.penalty * losses.gradient_penalty(D, seen, first, draws).data
+            r1 = gan.r1 and gan.r1 / 2 * losses.r1_penalty(D, seen).data
+            smooth = gan.label_smoothing * D(seen).data.mean()             # softplus(a) = softplus(−a) + a
+            return d_plain(D(seen).data, D(first).data) + penalty + r1 + smooth
         smaller = copy.deepcopy(D)
         for parameter in smaller.parameters():
             parameter.data = parameter.data * 0.9
@@ -525,15 +573,18 @@ def _plain_step(gan, loss, batch):
 
 
 def _steps(rng):
-    def game(loss, G, D, latent, penalty=0.0):
+    def game(loss, G, D, latent, **options):
         G, D = _drawn(rng, G), _drawn(rng, D)
-        return GAN(G, D, latent, loss, Listener(G.parameters()), Listener(D.parameters()), penalty)
+        return GAN(G, D, latent, loss, Listener(G.parameters()), Listener(D.parameters()), **options)
 
     def points():
         return (Sequential(Dense(2, 4), Tanh(), Dense(4, 2)), Sequential(Dense(2, 4), LeakyReLU(), Dense(4, 1)), 2)
 
     games = [(loss, game(loss, *points()), rng.standard_normal((5, 2))) for loss in losses.LOSSES]
-    games += [("with gradient penalty", game("wasserstein", *points(), penalty=10.0), rng.standard_normal((5, 2))),
+    games += [("with gradient penalty", game("wasserstein", *points(), gradient_penalty=10.0), rng.standard_normal((5, 2))),
+              ("with R₁", game("non_saturating", *points(), r1=3.0), rng.standard_normal((5, 2))),
+              ("with label smoothing", game("saturating", *points(), label_smoothing=0.2), rng.standard_normal((5, 2))),
+              ("with instance noise", game("non_saturating", *points(), instance_noise=0.5), rng.standard_normal((5, 2))),
               ("on images", game("non_saturating", models.small_generator(4, width=1),
                                  models.small_discriminator(width=1), 4), rng.standard_normal((3, 28, 28, 1)))]
     for name, gan, batch in games:

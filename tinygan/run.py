@@ -7,7 +7,7 @@
     samples.png      100 samples
     progress.png     the same 8 noise vectors at 6 moments
     losses.png       the game's two sides
-    training.gif     the fixed noise over time
+    training.gif     the fixed noise over time; of points, with D's surface and where it sends them (landscape.png: the end)
     report.html      all of it on one page, with a diagnosis in plain words
 
 A run that was stopped, by Ctrl-C or by anything, goes on with --resume from its last checkpoint, and ends in the same
@@ -29,13 +29,14 @@ from typing import Callable
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import animation, checkpoint, data, diagnosis, metrics, models, plots, report
+from . import animation, checkpoint, data, diagnosis, layers, metrics, models, plots, report
 from .backend import available, to_numpy
 from .cuda import explained
 from .errors import Diverged, TinyganError, brief
+from .landscape import ARROWS, landscape, window
 from .optim import Adam
 from .theory import dirac, gauss1d
-from .training import GAN
+from .training import BELIEFS, GAN
 
 MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)      # of the run, when progress.png looks at the fixed noise
 FRAMES = 24                                        # moments in frames.npz, closer together at the start
@@ -51,6 +52,7 @@ class Preset:
     build: Callable           # seed → GAN
     steps: int
     batch_size: int = 64
+    modes: tuple = None       # of a mixture: means (K, 2), σ
 
 
 def _digits(folder):
@@ -85,8 +87,10 @@ PRESETS = {
     "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 3000, 32),
     "mnist": Preset("the 60,000 digits of MNIST (downloaded, or --data DIR), the default recipe", _mnist, _small, 10000, 32),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
-    "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _points, 3000, 128),
-    "grid": Preset("25 Gaussians on a grid", lambda folder: data.grid()[0], _points, 3000, 128),
+    "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _points, 3000, 128,
+                   (data.RING_MEANS, data.RING_SIGMA)),
+    "grid": Preset("25 Gaussians on a grid", lambda folder: data.grid()[0], _points, 3000, 128,
+                   (data.GRID_MEANS, data.GRID_SIGMA)),
 }
 
 
@@ -106,9 +110,10 @@ STUDIES = {
 
 @explained()
 def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
-          overwrite=False, quiet=False):
+          overwrite=False, quiet=False, stabilisers=None):
     """Train preset `name`, or play that study, and write the run folder, by default runs/NAME; returns its Path.
 
+    stabilisers: {option: value} in place of the preset's own: "spectral_norm": True, "g_lr", "d_lr", or an argument of GAN.
     Ctrl-C ends the training after the step in hand and writes what there is.
     TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, and
     for data, a batch size or a GPU given to a study;
@@ -121,16 +126,17 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
         raise TinyganError(f"--steps {steps} came: expected at least 1")
     if name in STUDIES:
         _only_for_presets(name, {"--batch-size": batch_size, "--data": data_folder,
-                                 "--device": device if device == "cuda" else None})
+                                 "--device": device if device == "cuda" else None, "a stabiliser": stabilisers or None})
         return _study(name, folder, steps, seed, overwrite, say)
     batch_size = batch_size or preset.batch_size
     real = preset.load(data_folder)
-    gan = preset.build(seed).to(_choose(device, say))
+    gan = stabilised(preset.build(seed), seed, **(stabilisers or {})).to(_choose(device, say))
     _prepare(folder, overwrite)
     config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
-              "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device, **versions()}
+              "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
+              "stabilisers": stabilisers or {}, **versions()}
     say(f"{name}: {preset.about}; {steps:,} steps of {batch_size}, seed {seed}")
-    return _play(folder, config, gan, real, Frames(gan, steps), say, quiet)
+    return _play(folder, config, gan, real, Frames(gan, steps, real), say, quiet)
 
 
 def _only_for_presets(name, options):
@@ -169,7 +175,21 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False):
                            f"({fingerprint(real)}): give --data with the folder that it had")
     config |= {"steps": steps, **versions()}
     say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")
-    return _play(folder, config, gan, real, Frames(gan, steps, folder / "frames.npz"), say, quiet)
+    return _play(folder, config, gan, real, Frames(gan, steps, real, folder / "frames.npz"), say, quiet)
+
+
+def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **options):
+    """The GAN with what is asked for in place of its own; options are arguments of GAN."""
+    if spectral_norm:
+        gan.discriminator = layers.spectral_norm(gan.discriminator, np.random.default_rng([seed, 2]))
+    for name, lr, optimiser in (("g_lr", g_lr, gan.g_optimizer), ("d_lr", d_lr, gan.d_optimizer)):
+        if lr is not None and not 0 < lr < np.inf:
+            raise TinyganError(f"{name} {lr} came: expected a number above 0, such as 0.001")
+        optimiser.lr = optimiser.lr if lr is None else lr
+    own = {"gradient_penalty": gan.penalty, "averaging": gan.averaging, "r1": gan.r1, "label_smoothing": gan.label_smoothing,
+           "instance_noise": gan.instance_noise, "noise_steps": gan.noise_steps}
+    return GAN(gan.generator, gan.discriminator, gan.latent, gan.loss, gan.g_optimizer, gan.d_optimizer, seed=seed,
+               **(own | options))
 
 
 def _silent(*_):
@@ -313,6 +333,13 @@ def _show(gan, real, frames, folder, config, say):
         say(f"real digits   {real_score}")
     else:
         plots.scatter(gan.sample(2500, seed=1), folder / "samples.png", real[:2500])
+    if PRESETS[config["preset"]].modes:
+        say(f"samples       {metrics.mode_score(gan.sample(2500, seed=1), *PRESETS[config['preset']].modes)}")
+    if frames.landscapes:
+        figures = [plots.landscape(step, made, real[:1000], *seen, frames.extent, gan.loss in BELIEFS)
+                   for (step, made), seen in zip(taken, frames.landscapes)]
+        figures[-1].savefig(folder / "landscape.png", dpi=120)
+        animation.landscape_gif(figures, folder / "training.gif")
     findings = diagnosis.findings(gan.history, samples, real, score, real_score)
     report.write(folder / "report.html", title=f"tinygan: {config['preset']}", config=config, history=gan.history,
                  frames=taken, samples=samples[:100] if real.ndim == 4 else samples, real=real, score=score,
@@ -322,13 +349,15 @@ def _show(gan, real, frames, folder, config, say):
 
 
 class Frames:
-    """A callback that keeps what G makes of the same noise, at moments of the run: 100 images, or 2,500 points."""
+    """A callback that keeps what G makes of the same noise, at moments of the run: 100 images, or 2,500 points; of points in
+    the plane, the landscape that D makes for them too."""
 
-    def __init__(self, gan, steps, path=None):
-        images = gan.sample(1).ndim == 4
+    def __init__(self, gan, steps, real, path=None):
+        images = real.ndim == 4
+        self.extent = window(real) if real.shape[1:] == (2,) else None
         self.noise = np.random.default_rng(1).standard_normal((100 if images else 2500, gan.latent))
         self.moments = {max(1, round(part * steps)) for part in (*MOMENTS, *(np.arange(1, FRAMES + 1) / FRAMES) ** 2)}
-        self.taken = self._read(path, gan.steps) if path else []        # (step, samples)
+        self.taken, self.landscapes = self._read(path, gan.steps) if path else ([], [])     # (step, samples), (surface, arrows)
 
     def __call__(self, gan, metrics):
         if gan.steps in self.moments:
@@ -336,7 +365,11 @@ class Frames:
 
     def take(self, gan):
         if not self.taken or self.taken[-1][0] != gan.steps:
-            self.taken.append((gan.steps, gan.generate(self.noise).astype(np.float16)))
+            samples = gan.generate(self.noise)
+            self.taken.append((gan.steps, samples.astype(np.float16)))
+            if self.extent:
+                seen = landscape(gan, samples[:ARROWS], self.extent)
+                self.landscapes.append([array.astype(np.float16) for array in seen])
 
     def of_progress(self):
         """[(step, 8 samples)] at the frames nearest to MOMENTS."""
@@ -345,15 +378,19 @@ class Frames:
         return [(int(steps[k]), self.taken[k][1][:8].astype(np.float32)) for k in chosen]
 
     def save(self, path):
-        steps, samples = zip(*self.taken) if self.taken else ((), ())
-        checkpoint.write(path, {"steps": list(steps)}, {f"{k}": sample for k, sample in enumerate(samples)},
-                         keep=False)
+        arrays = {f"{k}": samples for k, (_, samples) in enumerate(self.taken)}
+        for k, (surface, arrows) in enumerate(self.landscapes):
+            arrays |= {f"{k}.surface": surface, f"{k}.arrows": arrows}
+        checkpoint.write(path, {"steps": [step for step, _ in self.taken]}, arrays, keep=False)
 
     @staticmethod
     def _read(path, step):
         about, arrays = checkpoint.read(path)
         try:
-            return [(k, arrays[str(number)]) for number, k in enumerate(about["steps"]) if k <= step]
+            taken = [(k, arrays[str(number)]) for number, k in enumerate(about["steps"]) if k <= step]
+            seen = [[arrays[f"{number}.{name}"] for name in ("surface", "arrows")] for number in range(len(taken))
+                    if f"{number}.surface" in arrays]
+            return taken, seen
         except (KeyError, TypeError) as error:
             raise checkpoint.damaged(path, error) from error
 

@@ -11,13 +11,15 @@ import numpy as np
 from . import checkpoint, layers
 from .backend import all_finite, array_module, at_hand, elementwise, is_array, like, one_blas_thread, to_numpy
 from .errors import Diverged, TinyganError
-from .losses import LOSSES, gradient_penalty
+from .losses import LOSSES, gradient_penalty, r1_penalty, smoothed_discriminator_loss
 from .ops import mean, sigmoid
 from .optim import OPTIMISERS, Adam
 from .tensor import Tensor, no_grad
 
 FORMAT = 1           # of the checkpoint
+LATER = ("r1", "instance_noise", "noise_steps", "label_smoothing")      # what older checkpoints of this format have not
 LOOK = 20            # steps between two looks at the metrics, where looking makes a device wait
+BELIEFS = ("non_saturating", "saturating")       # the losses where σ(a) is D's belief
 RANGES = {layers.Tanh: (-1, 1), layers.Sigmoid: (0, 1)}     # what a generator's last layer can paint
 
 
@@ -30,11 +32,16 @@ class GAN:
     g_optimizer, d_optimizer    Adam(lr=2e-4, betas=(0.5, 0.999)) unless given
     gradient_penalty  weight λ of the penalty on D's slope (usually 10 with "wasserstein"), 0 for none
     averaging         decay of the running mean of G's weights from which samples are drawn, 0 for none
+    r1                weight γ of the penalty on D's slope at real data (0.1 to 10), 0 for none
+    instance_noise    σ of Gaussian noise on all that D sees, 0 for none
+    noise_steps       steps over which that σ falls linearly to 0; None: it stays
+    label_smoothing   s: D's target for real data is 1 − s; for the two losses on beliefs
     seed              of the noise and of the order of the data: with equal networks, equal seeds give equal bits
     """
 
     def __init__(self, generator, discriminator, latent=100, loss="non_saturating", g_optimizer=None, d_optimizer=None,
-                 gradient_penalty=0.0, averaging=0.0, seed=0):
+                 gradient_penalty=0.0, averaging=0.0, seed=0, r1=0.0, instance_noise=0.0, noise_steps=None,
+                 label_smoothing=0.0):
         if loss not in LOSSES:
             raise TinyganError(f"loss {loss!r} came: expected one of {', '.join(LOSSES)}")
         if not 0 <= averaging < 1:
@@ -42,7 +49,9 @@ class GAN:
         self.generator, self.discriminator, self.latent, self.loss = generator, discriminator, latent, loss
         self.g_optimizer = g_optimizer or Adam(generator.parameters())
         self.d_optimizer = d_optimizer or Adam(discriminator.parameters())
-        self.penalty, self.averaging = gradient_penalty, averaging
+        self.penalty, self.averaging, self.r1 = gradient_penalty, averaging, r1
+        self.instance_noise, self.noise_steps, self.label_smoothing = instance_noise, noise_steps, label_smoothing
+        self._check_stabilisers()
         self.averaged = copy.deepcopy(generator) if averaging else generator
         self.rng = np.random.default_rng(seed)
         self.waiting = np.empty(0, np.int64)       # indices of the images still to come in this epoch
@@ -57,23 +66,26 @@ class GAN:
         real_batch: array (N, …). Returns {"d_loss", "g_loss", "d_real", "d_fake"} as arrays on the device, the last two
         D's mean belief σ(a) about the real and the fake batch before its step (its mean score where a is no logit)."""
         G, D, N = self.generator, self.discriminator, len(real_batch)
-        d_loss_of, g_loss_of = LOSSES[self.loss]
-        x = Tensor(self._like_weights(real_batch))
+        d_loss_of, g_loss_of = self._losses()
+        blur = self._blur(real_batch.shape)        # what D sees may be blurred by instance noise, real and fake alike
+        x = blur(Tensor(self._like_weights(real_batch)))
         z = self.noise(2 * N)                      # for both halves of the round, in one transfer to the device
 
         # D's step.  max_D V: descend L_D = −V.  The fakes are mere numbers here: G is not to change.
         with no_grad():
-            fakes = G(z[:N])
+            fakes = blur(G(z[:N]))
         real_logits, fake_logits = D(x), D(fakes)
         d_loss = d_loss_of(real_logits, fake_logits)
         if self.penalty:
             d_loss = d_loss + self.penalty * gradient_penalty(D, x, fakes, self.rng)
+        if self.r1:
+            d_loss = d_loss + self.r1 / 2 * r1_penalty(D, x)
         self.d_optimizer.zero_grad()
         d_loss.backward()
         self.d_optimizer.step()
 
         # G's step.  Fresh noise, and D looks again: it has changed, and the graph above belongs to weights now gone.
-        g_loss = g_loss_of(D(G(z[N:])))
+        g_loss = g_loss_of(D(blur(G(z[N:]))))
         self.g_optimizer.zero_grad()
         g_loss.backward(inputs=G.parameters())     # through D to G; D's own gradients are not even computed
         self.g_optimizer.step()
@@ -81,7 +93,7 @@ class GAN:
         self._average()
         self.steps += 1
         return {"d_loss": d_loss.data, "g_loss": g_loss.data,
-                "d_real": self._belief(real_logits), "d_fake": self._belief(fake_logits)}
+                "d_real": mean(self.verdict(real_logits)).data, "d_fake": mean(self.verdict(fake_logits)).data}
 
     def fit(self, images, steps, batch_size=64, callbacks=()):
         """Play `steps` rounds on batches of `images` (N, …), reshuffled each epoch.
@@ -128,12 +140,43 @@ class GAN:
         """z ~ N(0, I), a Tensor (n, latent), drawn on the host so that every device sees the same numbers."""
         return Tensor(self._like_weights(self.rng.standard_normal((n, self.latent))))
 
+    def _losses(self):
+        """D's loss of real and fake logits, G's of fake ones."""
+        d_loss, g_loss = LOSSES[self.loss]
+        if self.label_smoothing:
+            return lambda real, fake: smoothed_discriminator_loss(real, fake, self.label_smoothing), g_loss
+        return d_loss, g_loss
+
+    def _blur(self, shape):
+        """A function x → x + σ_t·N(0, I) for three batches, all their noise in one transfer.  Source: Sønderby et al.,
+        "Amortised MAP Inference for Image Super-resolution" (2017), section 3.1: so p_data and p_G overlap."""
+        left = 1 - self.steps / self.noise_steps if self.noise_steps else 1
+        sigma = self.instance_noise * max(0, left)
+        if not sigma:
+            return lambda x: x
+        draws = iter(self._like_weights(sigma * self.rng.standard_normal((3, *shape))))
+        return lambda x: x + Tensor(next(draws))
+
+    def _check_stabilisers(self):
+        """TinyganError for a number that makes no sense."""
+        for name, value in (("gradient_penalty", self.penalty), ("r1", self.r1), ("instance_noise", self.instance_noise)):
+            if not 0 <= value < np.inf:
+                raise TinyganError(f"{name} {value} came: expected a number of at least 0, 0 for none")
+        if self.noise_steps is not None and not self.noise_steps >= 1:
+            raise TinyganError(f"noise_steps {self.noise_steps} came: expected at least 1, or None for noise that stays")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise TinyganError(f"label_smoothing {self.label_smoothing} came: expected a number in [0, 0.5), such as 0.1")
+        if self.label_smoothing and self.loss not in BELIEFS:
+            raise TinyganError(f"label_smoothing came with the loss {self.loss!r}, in which D has no labels: "
+                               f"it goes with {' and '.join(BELIEFS)}")
+
     def _like_weights(self, array):
         return like(array if is_array(array) else np.asarray(array), self.generator.parameters()[0].data)
 
-    def _belief(self, logits):
+    def verdict(self, logits):
+        """D's belief σ(a), or its score where a is no logit; remembers nothing."""
         with no_grad():
-            return mean(sigmoid(logits) if self.loss in ("non_saturating", "saturating") else logits).data
+            return sigmoid(logits) if self.loss in BELIEFS else logits.detach()
 
     def _average(self):
         """averaged ← decay·averaged + (1 − decay)·generator, parameters and running statistics alike.
@@ -211,7 +254,9 @@ class GAN:
             arrays |= {f"{part}/{name}": array for name, array in owner.state_dict().items()}
         description = {
             "format": FORMAT, "latent": self.latent, "loss": self.loss, "gradient_penalty": self.penalty,
-            "averaging": self.averaging, "steps": self.steps, "rng": self.rng.bit_generator.state,
+            "averaging": self.averaging, "r1": self.r1, "instance_noise": self.instance_noise,
+            "noise_steps": self.noise_steps, "label_smoothing": self.label_smoothing, "steps": self.steps,
+            "rng": self.rng.bit_generator.state,
             "generator": repr(self.generator), "discriminator": repr(self.discriminator),
             "dtype": str(self.generator.parameters()[0].dtype),
             "g_optimizer": [type(self.g_optimizer).__name__, self.g_optimizer.settings()],
@@ -242,7 +287,7 @@ class GAN:
         g_optimizer, d_optimizer = (OPTIMISERS[name](network.parameters(), **settings) for network, (name, settings) in
                                     ((G, about["g_optimizer"]), (D, about["d_optimizer"])))
         gan = cls(G, D, about["latent"], about["loss"], g_optimizer, d_optimizer,
-                  about["gradient_penalty"], about["averaging"])
+                  about["gradient_penalty"], about["averaging"], **{name: about[name] for name in LATER if name in about})
         for part, owner in gan._parts().items():
             start = f"{part}/"
             state = {name[len(start):]: array for name, array in arrays.items() if name.startswith(start)}
