@@ -389,9 +389,9 @@ class LeakyReLU(Module):
 
 
 class Maxout(Module):
-    """y[n, i] = max_j x[n, j·k + i]: of every k features that follow each other one set, the largest of `pieces` sets
+    """y[n, i] = max_j x[n, j·k + i]        j < pieces
 
-    Behind Dense(…, pieces·k) it is the hidden layer of Goodfellow et al. (2013): k convex functions, each learned."""
+    The k features that follow each other are a set; of `pieces` sets the largest wins, position by position. Behind Dense(…, pieces·k) it is the hidden layer of Goodfellow et al. (2013): k convex functions, each learned."""
 
     def __init__(self, pieces):
         _check_counts("Maxout", pieces)
