@@ -5,7 +5,7 @@ from PIL import Image, ImageSequence
 
 import tinygan as tg
 from tinygan import animation, models
-from tinygan.report import GAP
+from tinygan.plots import GAP
 
 
 def read(path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+import tinygan as tg
 from tinygan import plots
 
 ZOOM, GAP = plots.ZOOM, plots.GAP
@@ -15,7 +16,8 @@ METRICS = ("d_loss", "g_loss", "d_real", "d_fake")
 
 def grey(path):
     """The picture as (H, W) in [0, 1], 0 black."""
-    return imread(path)[..., :3].mean(axis=-1)
+    picture = imread(path)
+    return picture if picture.ndim == 2 else picture[..., :3].mean(axis=-1)
 
 
 @pytest.mark.parametrize("n, columns, height, width, rows", [
@@ -88,3 +90,29 @@ def test_drawing_loads_no_pyplot_and_scoring_no_matplotlib(tmp_path):
     done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {program}"], cwd=tmp_path,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_without_a_path_the_picture_comes_back():
+    """As an Image, whose _repr_png_ a notebook calls; the same picture as in the file."""
+    history = {name: [0.5, 1.0, 1.5] for name in ("d_loss", "g_loss")} | {name: [0.5] * 3 for name in ("d_real", "d_fake")}
+    images = np.zeros((8, 28, 28, 1), np.float32)
+    for picture in (plots.samples(images), plots.progress([(1, images)]), plots.losses(history), plots.scatter(images[:, 0, :2, 0])):
+        assert picture._repr_png_().startswith(b"\x89PNG") and min(picture.size) > 20
+
+
+def test_only_grey_images_are_drawn():
+    for shape in ((2, 28, 28), (2, 28, 28, 3)):
+        with pytest.raises(tg.TinyganError, match="grey images"):
+            plots.samples(np.zeros(shape))
+
+
+def test_losses_that_are_no_beliefs_have_no_log_4(monkeypatch):
+    labels = []
+    monkeypatch.setattr(plots, "_finished", lambda figure, path: labels.extend(
+        text.get_text() for axis in figure.axes for text in axis.get_legend().get_texts()))
+    beliefs = {"d_loss": [1.4, 1.3], "g_loss": [0.7, 0.7], "d_real": [0.5, 0.6], "d_fake": [0.5, 0.4]}
+    plots.losses(beliefs)
+    assert any("log 4" in label for label in labels)
+    labels.clear()
+    plots.losses(beliefs | {"d_real": [3.0, -4.0], "d_loss": [-7.0, 2.0]})
+    assert labels and not any("log 4" in label or "½" in label for label in labels)

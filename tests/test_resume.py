@@ -197,6 +197,7 @@ def test_a_number_that_is_not_finite_stops_the_run(part, index, tmp_path):
         gan.save(tmp_path / "c.npz")                        # nothing good is replaced by it
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")       # errstate holds in one thread alone
 def test_a_run_that_diverges_names_the_last_good_checkpoint(tmp_path, monkeypatch):
     real = tg.data.ring()[0]
     build = run.PRESETS["ring"].build

@@ -28,6 +28,11 @@ def test_train_and_sample(preset, tmp_path, capsys):
     assert main(["sample", str(folder), "--n", "5", "--seed", "3", "--out", str(tmp_path / "five.npy")]) == 0
     assert np.load(tmp_path / "five.npy").shape == (5, 28, 28, 1)
     assert main(["sample", str(folder)]) == 0 and (folder / "samples-100-0.png").is_file()
+    capsys.readouterr()
+    assert main(["sample", str(folder), "--walk", "--n", "2"]) == 0
+    assert "a walk past 2 images" in capsys.readouterr().out and (folder / "walk-2-0.gif").is_file()
+    assert imread(folder / "walk-2-0.png").shape[0] == 2 * (2 * 30 - 2)         # a row for each leg
+    assert main(["sample", str(folder), "--walk", "--n", "2"]) == 1 and "exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("preset", ["ring", "grid"])
@@ -55,6 +60,8 @@ def test_nothing_is_overwritten_unasked(tmp_path, capsys):
     (["train", "--steps", "0"], "--steps"),
     (["sample", "nowhere"], "no checkpoint"),
     (["sample", "x", "--out", "y.jpg"], ".png"),
+    (["sample", "x", "--walk", "--out", "y.png"], ".gif"),
+    (["sample", "x", "--n", "0"], "at least 1"),
 ])
 def test_bad_input_gets_a_sentence(arguments, word, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -108,3 +115,21 @@ def test_losses_of_one_step_and_of_nan(tmp_path):
     for values in ([1.0], [1.0, float("nan"), 2.0]):
         plots.losses({name: values for name in ("d_loss", "g_loss", "d_real", "d_fake")}, tmp_path / "l.png")
         assert imread(tmp_path / "l.png").shape[:2] == (720, 960)
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["check"]])
+def test_help_fits_a_screen_and_shows_an_example(command, capsys, monkeypatch):
+    """80 columns; 50 lines for the longest, 24 for the first that is seen."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--help"])
+    said = capsys.readouterr().out
+    assert end.value.code == 0 and "example" in said
+    assert len(said.splitlines()) <= (50 if command else 24) and max(map(len, said.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("arguments", [["train", "--steps", "many"], ["dance"], [], ["check", "--order", "3"]])
+def test_wrong_usage_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2 and "usage: tinygan" in capsys.readouterr().err

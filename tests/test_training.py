@@ -6,6 +6,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import tinygan as tg
+from tinygan import run
 
 LATENT = 4
 
@@ -166,7 +167,7 @@ def damaged(kind, path):
     if kind == "truncated":
         data = data[:len(data) // 2]
     if kind == "flipped":
-        data[len(data) // 3] ^= 0xFF
+        data[data.index(tg.GAN.load(path).generator.parameters()[0].data.tobytes()) + 3] ^= 0xFF
     if kind == "empty":
         data = b""
     if kind == "text":
@@ -205,3 +206,15 @@ def test_other_bad_input(images, tmp_path):
         tg.GAN(tg.models.seed_generator(), tg.models.seed_discriminator()).step(np.zeros((1, 28, 28, 1), np.float32))
     with pytest.raises(tg.TinyganError, match="no checkpoint"):
         tg.GAN.load(tmp_path / "none.npz")
+
+
+def test_one_z_is_one_image_whatever_stands_beside_it():
+    """To the last bit: in small and large company, alone, and from the noise itself."""
+    gan = run.PRESETS["digits"].build(0)
+    few, many = gan.sample(3, seed=7), gan.sample(40, seed=7)
+    assert np.array_equal(few, many[:3])
+    z = np.random.default_rng(7).standard_normal((40, gan.latent))
+    assert np.array_equal(gan.generate(z[31:32])[0], many[31])
+    np.testing.assert_allclose(gan.generate(z), many, atol=1e-6)
+    with pytest.raises(tg.TinyganError, match="0 samples"):
+        gan.sample(0)

@@ -4,7 +4,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image, ImageDraw            # Pillow: matplotlib, which is a dependency, cannot do without it
 
 from .errors import TinyganError
-from .report import sheet
+from .plots import sheet
 
 MOST = 60                      # frames of a GIF that shows learning
 LEG = 12                       # steps of a walk from one z to the next
@@ -40,6 +40,8 @@ def walk(gan, path_gif, path_strip, n=6, seed=0):
     if gan.latent < 2:
         raise TinyganError(f"a walk needs a great circle, and the latent space has {gan.latent} dimension: "
                            "use a GAN with latent of at least 2")
+    if n < 2:
+        raise TinyganError(f"a walk past {n} image came: expected at least 2")
     z = np.random.default_rng(seed).standard_normal((n, gan.latent))
     z *= np.sqrt(gan.latent) / np.linalg.norm(z, axis=1, keepdims=True)
     parts = np.arange(LEG) / LEG

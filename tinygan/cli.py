@@ -5,11 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from . import plots, proofs, run
+from . import animation, plots, proofs, run
 from .errors import TinyganError
 from .training import GAN
 
 FORMATS = (".png", ".npy", ".npz")
+EXAMPLES = """examples:
+  tinygan train                        train on the packaged digits and write runs/digits/
+  tinygan train --resume runs/digits   go on with a run that was stopped
+  tinygan sample runs/digits --walk    walk from one digit to the next, as a GIF
+  tinygan check batch_norm             prove one derivative; without a name, all of them
+
+tinygan COMMAND --help tells the options of each."""
 STABILISERS = (             # option, its value, what it is
     ("r1", "γ", "weight of the R₁ penalty on D's slope at real data"),
     ("gradient-penalty", "λ", "weight of WGAN-GP's penalty on D's slope"),
@@ -36,12 +43,15 @@ def main(arguments=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="tinygan", description="A generative adversarial network, from scratch.")
+    parser = argparse.ArgumentParser(
+        prog="tinygan", description="A generative adversarial network, from scratch.", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     presets = "\n".join(f"  {name:8} {preset.about}" for name, preset in (run.PRESETS | run.STUDIES).items())
     train = commands.add_parser(
         "train", help="train a GAN and write a run folder", formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="tinygan train [NAME] [options]",
         description=f"Train a GAN and write a run folder.\n\n{presets}",
         epilog="example: tinygan train digits --steps 500 --out runs/short")
     train.add_argument("preset", nargs="?", metavar="NAME", help="one of the above (digits)")
@@ -62,13 +72,16 @@ def _parser():
 
     sample = commands.add_parser(
         "sample", help="draw samples from a run",
-        description="Draw samples from the checkpoint of a run folder.",
-        epilog="example: tinygan sample runs/digits --n 64 --seed 3")
+        description="Draw samples from the checkpoint of a run folder, or a walk through its latent space.",
+        epilog="examples: tinygan sample runs/digits --n 64 --seed 3        tinygan sample runs/digits --walk")
     sample.add_argument("run", type=Path, metavar="DIR", help="the run folder")
-    sample.add_argument("--n", type=int, default=100, metavar="N", help="how many (100)")
+    sample.add_argument("--n", type=int, metavar="N", help="how many (100; 6 stations of a walk)")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (0)")
-    sample.add_argument("--out", type=Path, metavar="FILE", help=".png, .npy or .npz (DIR/samples-N-SEED.png)")
-    sample.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    sample.add_argument("--walk", action="store_true",
+                        help="from one z to the next on the great circle: a GIF, and beside it a strip as .png")
+    sample.add_argument("--out", type=Path, metavar="FILE",
+                        help=".png, .npy or .npz, or the .gif of a walk (DIR/samples-N-SEED.png, DIR/walk-N-SEED.gif)")
+    sample.add_argument("--overwrite", action="store_true", help="replace files that exist")
     sample.set_defaults(command=_sample)
 
     check = commands.add_parser(
@@ -101,18 +114,34 @@ def _train(options):
 
 
 def _sample(options):
-    out = options.out or options.run / f"samples-{options.n}-{options.seed}.png"
-    if options.n < 1:
+    n = options.n or (6 if options.walk else 100)
+    kind, formats = ("walk", (".gif",)) if options.walk else ("samples", FORMATS)
+    out = options.out or options.run / f"{kind}-{n}-{options.seed}{formats[0]}"
+    if n < 1 or options.n == 0:
         raise TinyganError(f"--n {options.n} came: expected at least 1")
-    if out.suffix not in FORMATS:
-        raise TinyganError(f"--out {out} came: expected a name that ends in {', '.join(FORMATS)}")
-    if out.exists() and not options.overwrite:
-        raise TinyganError(f"{out} exists already and is left as it is: choose another with --out, or --overwrite")
-    samples = GAN.load(options.run / "checkpoint.npz").sample(options.n, options.seed)
+    if out.suffix not in formats:
+        raise TinyganError(f"--out {out} came: expected a name that ends in {', '.join(formats)}")
+    files = [out, out.with_suffix(".png")] if options.walk else [out]
+    for file in files:
+        if file.exists() and not options.overwrite:
+            raise TinyganError(f"{file} exists already and is left as it is: choose another with --out, or --overwrite")
+    gan = GAN.load(options.run / "checkpoint.npz")
+    try:
+        if options.walk:
+            animation.walk(gan, *files, n, options.seed)
+        else:
+            _write(gan.sample(n, options.seed), out)
+    except OSError as error:
+        raise TinyganError(f"{out} could not be written ({error.strerror or error}): make room or choose another "
+                           "place with --out") from error
+    what = f"a walk past {n} images" if options.walk else f"{n} samples"
+    print(f"{what} from {options.run}, seed {options.seed}: {' and '.join(map(str, files))}")
+
+
+def _write(samples, out):
     if out.suffix == ".png":
         (plots.samples if samples.ndim == 4 else plots.scatter)(samples, out)
     elif out.suffix == ".npy":
         np.save(out, samples)
     else:
         np.savez_compressed(out, samples=samples)
-    print(f"{options.n} samples from {options.run}, seed {options.seed}: {out}")

@@ -1,26 +1,52 @@
-"""Pictures of a run. Drawn with matplotlib's Figure alone, so no window opens and no notebook is disturbed."""
+"""Pictures of a run. Drawn with matplotlib's Figure alone, so no window opens and no notebook is disturbed.
+
+Each function writes its picture to `path`; without a path it returns it as an Image of Pillow's, which a notebook shows
+when it is a cell's last value."""
+from io import BytesIO
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.image import imsave
+from PIL import Image                       # Pillow: matplotlib, which is a dependency, cannot do without it
+
+from .diagnosis import LOG_4, are_beliefs
+from .errors import TinyganError
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"      # told apart by colour-blind readers too (Okabe & Ito 2008)
 ZOOM, GAP = 3, 2                                          # size of a pixel, and gap between images, in the picture
 
 
-def samples(images, path, columns=10):
+def samples(images, path=None, columns=10):
     """A grid of images (N, H, W, 1) in [−1, 1], dark ink on white paper, each pixel drawn 3×3."""
+    paper = np.pad(sheet(images, columns), GAP, constant_values=1)
+    picture = Image.fromarray(np.uint8(255 * paper + 0.5).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
+    return picture if path is None else picture.save(path)
+
+
+def sheet(images, columns=10):
+    """Images (N, H, W, 1) in [−1, 1] → one sheet (height, width) in [0, 1], dark ink on white paper; NaN is grey.
+
+    TinyganError for arrays of any other kind."""
+    if images.ndim != 4 or images.shape[3] != 1:
+        raise TinyganError(f"an array of shape {images.shape} came to be drawn: expected grey images (N, H, W, 1)")
     n, height, width = images.shape[:3]
     columns = min(columns, n)
     rows = -(-n // columns)
-    sheet = np.ones((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP))
-    for k, image in enumerate(images[..., 0]):
-        top, left = GAP + k // columns * (height + GAP), GAP + k % columns * (width + GAP)
-        sheet[top:top + height, left:left + width] = (1 - image) / 2
-    imsave(path, sheet.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1), cmap="gray", vmin=0, vmax=1)
+    paper = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP))
+    for k, image in enumerate(np.nan_to_num(images[..., 0], nan=0.0)):
+        top, left = k // columns * (height + GAP), k % columns * (width + GAP)
+        paper[top:top + height, left:left + width] = (1 - image.clip(-1, 1)) / 2
+    return paper
 
 
-def progress(frames, path):
+def _finished(figure, path):
+    """Save the figure; or, without a path, return it as a picture."""
+    target = path or BytesIO()
+    figure.savefig(target, dpi=120)
+    return None if path else Image.open(target)
+
+
+def progress(frames, path=None):
     """frames: [(step, images (8, H, W, 1))]. One row for each moment; a column follows one noise vector."""
     figure = Figure(figsize=(7, 0.85 * len(frames) + 0.6), layout="constrained")
     axes = figure.subplots(len(frames), len(frames[0][1]), squeeze=False)
@@ -31,24 +57,26 @@ def progress(frames, path):
             axis.spines[:].set_visible(False)
         row[0].set_ylabel(f"step {step:,}", rotation=0, ha="right", va="center", labelpad=8)
     figure.suptitle("What G makes of the same noise as it learns", fontsize=11)
-    figure.savefig(path, dpi=120)
+    return _finished(figure, path)
 
 
-def losses(history, path):
+def losses(history, path=None):
     """history: {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number for each step."""
     figure = Figure(figsize=(8, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     _curves(upper, history, (("d_loss", "loss of D", BLUE), ("g_loss", "loss of G", ORANGE)))
-    upper.axhline(np.log(4), color=GREY, linestyle="--", linewidth=1.5, label="log 4: D's loss when it can only guess")
     upper.set(ylabel="loss")
     figure.suptitle("Two losses in a game: neither has to fall for the pictures to get better")
     _curves(lower, history, (("d_real", "D(x), real", BLUE), ("d_fake", "D(G(z)), fake", ORANGE)))
-    lower.axhline(0.5, color=GREY, linestyle="--", linewidth=1.5, label="½: D can only guess")
-    lower.set(xlabel="step", ylabel="D's mean belief: real", xlim=(0, len(history["d_loss"]) + 1))
+    beliefs = are_beliefs(history)
+    if beliefs:
+        for axis, value, label in ((upper, LOG_4, "log 4: D's loss when it can only guess"), (lower, 0.5, "½: D can only guess")):
+            axis.axhline(value, color=GREY, linestyle="--", linewidth=1.5, label=label)
+    lower.set(xlabel="step", ylabel="D's mean belief: real" if beliefs else "D's mean score", xlim=(0, len(history["d_loss"]) + 1))
     for axis in (upper, lower):
         axis.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=3)    # above the curves, not on them
         axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    return _finished(figure, path)
 
 
 def _curves(axis, history, lines):
@@ -86,7 +114,7 @@ def landscape(step, points, real, surface, arrows, extent, beliefs=True):
     return figure
 
 
-def scatter(points, path, real=None):
+def scatter(points, path=None, real=None):
     """Generated points (N, 2), on top of real ones where they are given."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axis = figure.subplots()
@@ -95,4 +123,4 @@ def scatter(points, path, real=None):
     axis.scatter(*points.T, s=5, color=ORANGE, alpha=0.6, linewidths=0, label="generated")
     axis.set_aspect("equal")
     axis.legend(loc="upper right")
-    figure.savefig(path, dpi=120)
+    return _finished(figure, path)

@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from .diagnosis import LOG_4, are_beliefs, nearest
+from .plots import sheet
 
-GAP = 2                        # pixels of paper between the images of a sheet
 COMPARED = 500                 # real digits whose nearest other digit is looked up
 SHOWN = 100                    # digits of a sheet
 DOTS = 1000                    # points of a scatter
@@ -59,18 +59,6 @@ def _table(rows, head=None):
 
 
 # Pictures
-
-def sheet(images, columns=10):
-    """Images (N, H, W, 1) in [−1, 1] → one sheet (height, width) in [0, 1], dark ink on white paper; NaN is grey."""
-    n, height, width = images.shape[:3]
-    columns = min(columns, n)
-    rows = -(-n // columns)
-    paper = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP))
-    for k, image in enumerate(np.nan_to_num(images[..., 0], nan=0.0)):
-        top, left = k // columns * (height + GAP), k % columns * (width + GAP)
-        paper[top:top + height, left:left + width] = (1 - image.clip(-1, 1)) / 2
-    return paper
-
 
 def png(grey):
     """A picture (height, width) in [0, 1], 0 black, as the bytes of a PNG of 16 greys, two pixels to a byte."""

@@ -116,11 +116,18 @@ class GAN:
         return self.history
 
     def sample(self, n, seed=0):
-        """n samples as a NumPy array, from the noise of `seed`. Evaluation mode: each z stands for itself."""
-        return self.generate(np.random.default_rng(seed).standard_normal((n, self.latent)))
+        """n samples as a NumPy array, from the noise of `seed`, in evaluation mode.
+
+        Drawn one by one: a matrix product of another height may add in another order. So one z is one image, to the last
+        bit, whatever stands beside it.  TinyganError for n < 1."""
+        if n < 1:
+            raise TinyganError(f"{n} samples were asked for: expected at least 1")
+        z = np.random.default_rng(seed).standard_normal((n, self.latent))
+        return np.concatenate([self.generate(one) for one in z[:, None]])       # (n, latent) → n of (1, latent)
 
     def generate(self, z):
-        """The samples that belong to the given noise, an array (n, latent), as a NumPy array."""
+        """The samples that belong to the given noise, an array (n, latent), as a NumPy array. Evaluation mode: each z
+        stands for itself, but for the last digits."""
         G = self.averaged
         was_training = G.training
         G.eval()
