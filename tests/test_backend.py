@@ -1,6 +1,8 @@
 """Threads and devices."""
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -227,3 +229,10 @@ def test_two_seeds_are_two_streams():
     tg.seed(6)
     assert backend.stream.random() != five
     tg.seed(0)
+
+
+def test_importing_tinygan_is_light():
+    """Neither CuPy nor what draws, downloads or shows progress comes with it: each waits until it is asked for."""
+    heavy = ("cupy", "matplotlib", "PIL", "pooch", "tqdm", "torch", "scipy")
+    code = f"import sys, tinygan; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
