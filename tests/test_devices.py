@@ -251,7 +251,5 @@ def test_metrics_come_in_one_transfer_every_twenty_steps(counters):
     gan, real = gan_of("ring", "cuda"), run.PRESETS["ring"].load(None)
     gan.fit(real, 1)
     before = counters()["d2h"]
-    gan.fit(real, 20)
-    fetched = counters()["d2h"] - before
-    weights = len(gan.generator.arrays()) + len(gan.discriminator.arrays())
-    assert fetched <= 1 + 2 * weights + 3                   # one table; is every weight finite?; the first look at G
+    gan.fit(real, 60)
+    assert counters()["d2h"] - before == 1 + 3 * 2      # a first look at G; each time the metrics, and is all finite?

@@ -102,11 +102,12 @@ def at_hand(array):
     return device_of(array) == "cpu"
 
 
-def all_finite(array):
-    """Is no number in the array NaN or infinite?  The sum tells, unless it overflows."""
-    xp = array_module(array)
+def all_finite(*arrays):
+    """Is no number in these arrays NaN or infinite?  Their sums tell, in one transfer, unless one overflows."""
+    xp = array_module(arrays[0])
     with np.errstate(invalid="ignore", over="ignore"):
-        return bool(xp.isfinite(array.sum())) or bool(xp.isfinite(array).all())
+        sums = to_numpy(xp.stack([array.sum() for array in arrays]))
+        return bool(np.isfinite(sums).all()) or all(bool(xp.isfinite(array).all()) for array in arrays)
 
 
 # The threads of the CPU

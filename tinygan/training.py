@@ -215,8 +215,9 @@ class GAN:
     def _check_finite(self):
         """Diverged if a loss of the last steps, a weight or a running statistic is not finite."""
         self._remember()
-        bad = [f"{part} {name}" for part in ("generator", "discriminator")
-               for name, array in getattr(self, part).named_arrays() if not all_finite(array)]
+        named = [(f"{part} {name}", array) for part in ("generator", "discriminator")
+                 for name, array in getattr(self, part).named_arrays()]
+        bad = [] if all_finite(*[array for _, array in named]) else [name for name, array in named if not all_finite(array)]
         for name in ("d_loss", "g_loss"):
             late = self.history[name][-LOOK:]
             for steps_ago, value in enumerate(reversed(late)):
