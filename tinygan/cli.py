@@ -1,11 +1,11 @@
-"""The command line: tinygan train, tinygan sample."""
+"""The command line: tinygan train, sample, lesson and check."""
 import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from . import animation, plots, proofs, run
+from . import animation, lessons, plots, proofs, run
 from .errors import TinyganError
 from .training import GAN
 
@@ -84,6 +84,20 @@ def _parser():
     sample.add_argument("--overwrite", action="store_true", help="replace files that exist")
     sample.set_defaults(command=_sample)
 
+    lesson = commands.add_parser(
+        "lesson", help="what GANs do with labels and without: programs to read and run",
+        description="Run a lesson and write its folder; without a name, list them.",
+        epilog="example: tinygan lesson conditional")
+    lesson.add_argument("name", nargs="?", metavar="NAME", help="which one (list them)")
+    lesson.add_argument("--full", action="store_true", help="the long version, on all of MNIST")
+    lesson.add_argument("--data", type=Path, metavar="DIR", help="a folder with the four MNIST files (--full downloads them)")
+    lesson.add_argument("--steps", type=int, metavar="N", help="no training may take more: a quick look")
+    lesson.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything that is random (0)")
+    lesson.add_argument("--out", type=Path, metavar="DIR", help="the folder (runs/lesson-NAME)")
+    lesson.add_argument("--overwrite", action="store_true", help="replace a folder that exists")
+    lesson.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    lesson.set_defaults(command=_lesson)
+
     check = commands.add_parser(
         "check", help="prove derivatives against finite differences", epilog="example: tinygan check batch_norm --order 2",
         description="Compare every derivative in tinygan, or those of NAME, with finite differences.")
@@ -111,6 +125,14 @@ def _train(options):
         return
     run.train(options.preset or "digits", options.out, options.steps, options.batch_size, options.seed, options.data,
               options.device, options.overwrite, options.quiet, stabilisers)
+
+
+def _lesson(options):
+    if options.name is None:
+        print("\n".join(f"  {name:16} {lessons.about(name)}" for name in lessons.LESSONS))
+        return
+    lessons.run(options.name, options.out, options.seed, options.full, options.data, options.steps, options.overwrite,
+                options.quiet)
 
 
 def _sample(options):

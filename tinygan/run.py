@@ -120,7 +120,7 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     Diverged if the training did, with the last good checkpoint left in the folder."""
     if name not in PRESETS | STUDIES:
         raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS | STUDIES)}")
-    preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), _silent if quiet else print
+    preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), silent if quiet else print
     steps = preset.steps if steps is None else steps
     if steps < 1:
         raise TinyganError(f"--steps {steps} came: expected at least 1")
@@ -131,7 +131,7 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     batch_size = batch_size or preset.batch_size
     real = preset.load(data_folder)
     gan = stabilised(preset.build(seed), seed, **(stabilisers or {})).to(_choose(device, say))
-    _prepare(folder, overwrite)
+    prepare(folder, overwrite)
     config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
               "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
               "stabilisers": stabilisers or {}, **versions()}
@@ -149,7 +149,7 @@ def _only_for_presets(name, options):
 
 def _study(name, folder, steps, seed, overwrite, say):
     """Play a study in a folder of its own."""
-    _prepare(folder, overwrite)
+    prepare(folder, overwrite)
     config = {"preset": name, "steps": steps, "seed": seed, "device": "cpu", **versions()}
     write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
     say(f"{name}: {STUDIES[name].about}; {steps:,} steps, seed {seed}")
@@ -163,7 +163,7 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False):
     """Go on with the run in `folder` until it has `steps` steps in all (by default, as many as it was to have).
 
     TinyganError for a folder without a run, a damaged one, other data than it was begun with, or fewer steps than it has."""
-    folder, say = Path(folder), _silent if quiet else print
+    folder, say = Path(folder), silent if quiet else print
     config = read_config(folder / "config.json")
     gan = GAN.load(folder / "checkpoint.npz").to(_choose(device, say))
     steps = config["steps"] if steps is None else steps
@@ -192,7 +192,7 @@ def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **options):
                **(own | options))
 
 
-def _silent(*_):
+def silent(*_):
     pass
 
 
@@ -306,7 +306,7 @@ def _choose(device, say):
     return "cuda" if works else "cpu"
 
 
-def _prepare(folder, overwrite):
+def prepare(folder, overwrite):
     """Make the folder. One that holds anything is replaced only when that was asked for."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:

@@ -1,0 +1,38 @@
+"""Every lesson runs a few steps and leaves what it promises; what its equations say is proved."""
+import json
+
+import pytest
+
+import tinygan as tg
+from tinygan import lessons
+from tinygan.cli import main
+
+
+@pytest.mark.parametrize("name", lessons.LESSONS)
+def test_a_few_steps_of(name, tmp_path, capsys):
+    pytest.importorskip("sklearn", reason="pip install '.[lessons]'")
+    rows = lessons.run(name, tmp_path / "run", steps=3)
+    assert rows == [lessons.Row(**row) for row in json.loads((tmp_path / "run" / "results.json").read_text())]
+    assert len(rows) >= 2 and list((tmp_path / "run").glob("*.png"))
+    assert all(row.what in (tmp_path / "run" / "results.md").read_text() for row in rows)
+    said = capsys.readouterr().out
+    assert lessons.about(name) in said and all(str(row) in said for row in rows)
+
+
+def test_the_list_has_a_line_for_each(capsys):
+    assert main(["lesson"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line] == list(lessons.LESSONS)
+    assert all(len(line) <= 120 for line in lines)
+
+
+def test_an_unknown_lesson_is_refused(capsys):
+    assert main(["lesson", "cooking"]) == 1 and "choose one of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", lessons.LESSONS[:1])
+def test_a_folder_is_not_overwritten(name, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years")
+    with pytest.raises(tg.TinyganError, match="exists already"):
+        lessons.run(name, tmp_path / "run", steps=1)

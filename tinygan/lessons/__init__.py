@@ -1,0 +1,104 @@
+"""Lessons: one question each about what GANs do with labels and without, answered by one short program.
+
+Each file is read from top to bottom: what is asked, the equation, the code, what came out. It uses tinygan as anybody would,
+and its last function, lesson(it), is what `tinygan lesson NAME` runs: the short version on the packaged digits, or with
+--full the long one on all of MNIST.
+"""
+import importlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from .. import data
+from ..errors import TinyganError
+from ..run import fingerprint, prepare, silent, versions, write_text
+
+LESSONS = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a lesson's outcome, beside what others published: text, as numbers of other protocols are."""
+    what: str
+    value: float
+    form: str = "{:.1f}"            # how the value is written, its unit included
+    published: str = ""
+
+    def __str__(self):
+        return self.form.format(self.value)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a lesson is given, and whom it tells."""
+    folder: Path                    # for its pictures
+    train: tuple                    # (images (N, 28, 28, 1) in [−1, 1], labels (N,))
+    test: tuple                     # the same of digits that nothing may be trained on
+    seed: int = 0
+    full: bool = False
+    limit: int = None               # of the steps of every training, for a quick look
+    say: Callable = print
+    rows: list = field(default_factory=list)
+
+    def steps(self, short, full):
+        """How many steps a training takes in this version of the lesson."""
+        steps = full if self.full else short
+        return steps if self.limit is None else min(steps, self.limit)
+
+    def rng(self, *stream):
+        """A random stream of this seed; one of its own for each `stream`, a number or several."""
+        return np.random.default_rng([self.seed, *stream])
+
+    def found(self, what, value, form="{:.1f}", published=""):
+        """Note a number of the outcome, and say it."""
+        self.rows.append(Row(what, float(value), form, published))
+        self.say(f"{what}: {self.rows[-1]}" + (f"   (published: {published})" if published else ""))
+
+
+def about(name):
+    """What the lesson asks: the first line of its file."""
+    return importlib.import_module(f".{name}", __package__).__doc__.splitlines()[0]
+
+
+def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwrite=False, quiet=False):
+    """Run a lesson and write its folder, by default runs/lesson-NAME: config.json, results.json, results.md and its pictures.
+
+    full: on the 60,000 + 10,000 digits of MNIST, downloaded unless a folder is given; otherwise on the packaged 5,000 + 1,000.
+    steps: no training may take more, for a quick look. Returns the rows of the outcome.
+    TinyganError for an unknown lesson, a folder that exists (unless overwrite), a missing library or missing data."""
+    if name not in LESSONS:
+        raise TinyganError(f"there is no lesson {name!r}: choose one of {', '.join(LESSONS)}")
+    module = importlib.import_module(f".{name}", __package__)
+    folder, say = Path(out or f"runs/lesson-{name}"), silent if quiet else print
+    train, test = _digits(full, data_folder)
+    prepare(folder, overwrite)
+    config = {"lesson": name, "seed": seed, "full": full, "steps": steps, "train": fingerprint(train[0]),
+              "test": fingerprint(test[0]), **versions()}
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    say(f"{name}: {module.__doc__.splitlines()[0]}")
+    it = Lesson(folder, train, test, seed, full, steps, say)
+    try:
+        module.lesson(it)
+    except ModuleNotFoundError as error:
+        raise TinyganError(f"the lesson {name} needs {error.name}, which is not installed: "
+                           "pip install 'tinygan[lessons]'") from error
+    write_text(folder / "results.json", json.dumps([vars(row) for row in it.rows], indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / "results.md", table(it.rows))
+    say("\n" + table(it.rows) + f"\nwritten to {folder}/: " + ", ".join(sorted(path.name for path in folder.iterdir())))
+    return it.rows
+
+
+def table(rows):
+    """The outcome as a Markdown table."""
+    lines = ["| | here | published |", "| --- | --- | --- |"]
+    return "\n".join(lines + [f"| {row.what} | {row} | {row.published} |" for row in rows]) + "\n"
+
+
+def _digits(full, folder):
+    if folder is None and not full:
+        return data.digits(), data.held_out_digits()
+    folder = data.download_mnist() if folder is None or str(folder) == "mnist" else folder
+    return data.mnist_folder(folder, "train"), data.mnist_folder(folder, "test")
