@@ -7,10 +7,10 @@ from tinygan import data, metrics, run
 
 from . import trainings
 
-RING_STEPS, DIGIT_STEPS, BATCH = 3000, 800, {"ring": 128, "digits": 32}
+RING_STEPS, DIGIT_STEPS, BATCH = 3000, 800, {"ring": 100, "digits": 32}
 ROWS = {        # name: what `tinygan train` is told, for the ring and for digits
     "none": ({}, {}),
-    "R₁": ({"r1": 0.01}, {"r1": 1.0}),
+    "R₁": ({"r1": 0.002}, {"r1": 1.0}),
     "WGAN-GP's penalty": ({"gradient_penalty": 0.1}, {"gradient_penalty": 1.0}),
     "spectral normalisation": ({"spectral_norm": True},) * 2,
     "instance noise, falling to 0": ({"instance_noise": 0.3, "noise_steps": RING_STEPS // 2},

@@ -491,8 +491,8 @@ def _models(rng):
         (models.seed_discriminator, _narrowed(models.seed_discriminator()), images),
         (models.small_generator, models.small_generator(4, width=1), rng.standard_normal((3, 4))),
         (models.small_discriminator, models.small_discriminator(width=1), images),
-        (models.point_generator, models.point_generator(), rng.standard_normal((4, 2))),
-        (models.point_discriminator, models.point_discriminator(), rng.standard_normal((4, 2))),
+        (models.point_generator, models.point_generator(width=6), rng.standard_normal((4, 2))),
+        (models.point_discriminator, models.point_discriminator(width=6), rng.standard_normal((4, 2))),
         (models.mixture_generator, models.mixture_generator(width=5), rng.standard_normal((6, 2))),
         (models.mixture_discriminator, models.mixture_discriminator(width=3, pieces=4), rng.standard_normal((4, 2))),
     ]
