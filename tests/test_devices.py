@@ -50,7 +50,7 @@ FUNCTIONS = {
     "least_squares G": (losses.least_squares_generator_loss, ((5, 1),)),
     "hinge": (losses.hinge_discriminator_loss, ((5, 1), (5, 1))),
     "wasserstein": (losses.wasserstein_critic_loss, ((5, 1), (5, 1))),
-    "softmax": (losses.softmax, ((4, 3),)),
+    "softmax": (losses.softmax, ((4, 3),)), "maxout": (lambda a: ops.maxout(a, 3), ((4, 6),)),
     "cross_entropy": (lambda a: losses.cross_entropy(a, np.array([0, 2, 1, 2])), ((4, 3),)),
 } | {f"{which}, {name}, {channels}": _convolution(which, name, channels)
      for which in ("convolve", "transpose", "weight_gradient") for name in GEOMETRIES for channels in (1, 2)}
@@ -253,3 +253,15 @@ def test_metrics_come_in_one_transfer_every_twenty_steps(counters):
     before = counters()["d2h"]
     gan.fit(real, 60)
     assert counters()["d2h"] - before == 1 + 3 * 2      # a first look at G; each time the metrics, and is all finite?
+
+
+def test_no_stabiliser_makes_the_host_wait(counters):
+    """Nor do the published networks for mixtures: three uploads, the third being the instance noise."""
+    G, D = tg.models.mixture_generator(width=8), tg.layers.spectral_norm(tg.models.mixture_discriminator(width=8))
+    gan = tg.GAN(G, D, latent=2, averaging=0.9, r1=0.1, instance_noise=0.3, label_smoothing=0.1).to("cuda")
+    x = tg.data.ring(16)[0]
+    gan.step(x)
+    before = counters()
+    gan.step(x)
+    cost = {name: value - before[name] for name, value in counters().items()}
+    assert (cost["h2d"], cost["d2h"], cost["syncs"]) == (3, 0, 0)
