@@ -16,7 +16,7 @@ from .. import data
 from ..errors import TinyganError
 from ..run import fingerprint, prepare, silent, versions, write_text
 
-LESSONS = ()
+LESSONS = ("translation",)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwr
 def table(rows):
     """The outcome as a Markdown table."""
     lines = ["| | here | published |", "| --- | --- | --- |"]
-    return "\n".join(lines + [f"| {row.what} | {row} | {row.published} |" for row in rows]) + "\n"
+    told = [(row.what.replace("|", "\\|"), str(row), row.published) for row in rows]     # a bar would end the cell
+    return "\n".join(lines + [f"| {' | '.join(cells)} |" for cells in told]) + "\n"
 
 
 def _digits(full, folder):
