@@ -26,6 +26,7 @@ STABILISERS = (             # option, its value, what it is
     ("averaging", "d", "decay of the running mean of G's weights"),
     ("g-lr", "lr", "learning rate of G"),
     ("d-lr", "lr", "learning rate of D"),
+    ("decay-steps", "N", "steps over which both rates fall to a twentieth (they stay)"),
 )
 
 

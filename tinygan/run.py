@@ -77,28 +77,29 @@ def _seed_model(seed):
     return GAN(G, D, averaging=0.99, seed=seed)
 
 
-def _points(seed, r1):
-    """Two time scales, R₁ and an averaged G: without them modes are lost.  benchmarks/results/modes.md"""
+def _points(seed, r1, noise, decay_steps):
+    """Blurred at first, so that no mode is lost, and with ever smaller steps, so that each is hit; two time scales, R₁ and
+    an averaged G.  benchmarks/results/modes.md"""
     G, D = models.point_generator(seed=seed), models.point_discriminator(seed=seed)
     return GAN(G, D, latent=2, g_optimizer=Adam(G.parameters(), lr=1e-3), d_optimizer=Adam(D.parameters(), lr=2e-3),
-               averaging=0.999, seed=seed, r1=r1)
+               averaging=0.999, seed=seed, r1=r1, instance_noise=noise, noise_steps=3000, decay_steps=decay_steps)
 
 
 def _ring(seed):
-    return _points(seed, r1=0.002)
+    return _points(seed, 0.0005, 0.2, 8000)
 
 
 def _grid(seed):
-    return _points(seed, r1=0.03)
+    return _points(seed, 0.01, 0.5, 12000)
 
 
 PRESETS = {
     "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 3000, 32),
     "mnist": Preset("the 60,000 digits of MNIST (downloaded, or --data DIR), the default recipe", _mnist, _small, 10000, 32),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
-    "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _ring, 5000, 100,
+    "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _ring, 8000, 100,
                    (data.RING_MEANS, data.RING_SIGMA)),
-    "grid": Preset("25 Gaussians on a grid", lambda folder: data.grid()[0], _grid, 9000, 100,
+    "grid": Preset("25 Gaussians on a grid", lambda folder: data.grid()[0], _grid, 12000, 100,
                    (data.GRID_MEANS, data.GRID_SIGMA)),
 }
 
@@ -196,7 +197,7 @@ def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **options):
             raise TinyganError(f"{name} {lr} came: expected a number above 0, such as 0.001")
         optimiser.lr = optimiser.lr if lr is None else lr
     own = {"gradient_penalty": gan.penalty, "averaging": gan.averaging, "r1": gan.r1, "label_smoothing": gan.label_smoothing,
-           "instance_noise": gan.instance_noise, "noise_steps": gan.noise_steps}
+           "instance_noise": gan.instance_noise, "noise_steps": gan.noise_steps, "decay_steps": gan.decay_steps}
     return GAN(gan.generator, gan.discriminator, gan.latent, gan.loss, gan.g_optimizer, gan.d_optimizer, seed=seed,
                **(own | options))
 

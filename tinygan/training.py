@@ -17,7 +17,7 @@ from .optim import OPTIMISERS, Adam
 from .tensor import Tensor, no_grad
 
 FORMAT = 1           # of the checkpoint
-LATER = ("r1", "instance_noise", "noise_steps", "label_smoothing")      # what older checkpoints of this format have not
+LATER = ("r1", "instance_noise", "noise_steps", "label_smoothing", "decay_steps")      # what older checkpoints of this format have not
 LOOK = 20            # steps between two looks at the metrics, where looking makes a device wait
 BELIEFS = ("non_saturating", "saturating")       # the losses where σ(a) is D's belief
 RANGES = {layers.Tanh: (-1, 1), layers.Sigmoid: (0, 1)}     # what a generator's last layer can paint
@@ -35,13 +35,14 @@ class GAN:
     r1                weight γ of the penalty on D's slope at real data (0.1 to 10), 0 for none
     instance_noise    σ of Gaussian noise on all that D sees, 0 for none
     noise_steps       steps over which that σ falls linearly to 0; None: it stays
+    decay_steps       steps over which both learning rates fall linearly to a twentieth, where they stay; None: they do not
     label_smoothing   s: D's target for real data is 1 − s; for the two losses on beliefs
     seed              of the noise and of the order of the data: with equal networks, equal seeds give equal bits
     """
 
     def __init__(self, generator, discriminator, latent=100, loss="non_saturating", g_optimizer=None, d_optimizer=None,
                  gradient_penalty=0.0, averaging=0.0, seed=0, r1=0.0, instance_noise=0.0, noise_steps=None,
-                 label_smoothing=0.0):
+                 label_smoothing=0.0, decay_steps=None):
         if loss not in LOSSES:
             raise TinyganError(f"loss {loss!r} came: expected one of {', '.join(LOSSES)}")
         if not 0 <= averaging < 1:
@@ -51,6 +52,7 @@ class GAN:
         self.d_optimizer = d_optimizer or Adam(discriminator.parameters())
         self.penalty, self.averaging, self.r1 = gradient_penalty, averaging, r1
         self.instance_noise, self.noise_steps, self.label_smoothing = instance_noise, noise_steps, label_smoothing
+        self.decay_steps = decay_steps
         self._check_stabilisers()
         self.averaged = copy.deepcopy(generator) if averaging else generator
         self.rng = np.random.default_rng(seed)
@@ -67,6 +69,7 @@ class GAN:
         D's mean belief σ(a) about the real and the fake batch before its step (its mean score where a is no logit)."""
         G, D, N = self.generator, self.discriminator, len(real_batch)
         d_loss_of, g_loss_of = self._losses()
+        part = max(0.05, 1 - self.steps / self.decay_steps) if self.decay_steps else 1.0        # of the learning rates
         blur = self._blur(real_batch.shape)        # what D sees may be blurred by instance noise, real and fake alike
         x = blur(Tensor(self._like_weights(real_batch)))
         z = self.noise(2 * N)                      # for both halves of the round, in one transfer to the device
@@ -82,13 +85,13 @@ class GAN:
             d_loss = d_loss + self.r1 / 2 * r1_penalty(D, x)
         self.d_optimizer.zero_grad()
         d_loss.backward()
-        self.d_optimizer.step()
+        self.d_optimizer.step(part)
 
         # G's step.  Fresh noise, and D looks again: it has changed, and the graph above belongs to weights now gone.
         g_loss = g_loss_of(D(blur(G(z[N:]))))
         self.g_optimizer.zero_grad()
         g_loss.backward(inputs=G.parameters())     # through D to G; D's own gradients are not even computed
-        self.g_optimizer.step()
+        self.g_optimizer.step(part)
 
         self._average()
         self.steps += 1
@@ -169,8 +172,9 @@ class GAN:
         for name, value in (("gradient_penalty", self.penalty), ("r1", self.r1), ("instance_noise", self.instance_noise)):
             if not 0 <= value < np.inf:
                 raise TinyganError(f"{name} {value} came: expected a number of at least 0, 0 for none")
-        if self.noise_steps is not None and not self.noise_steps >= 1:
-            raise TinyganError(f"noise_steps {self.noise_steps} came: expected at least 1, or None for noise that stays")
+        for name, value in (("noise_steps", self.noise_steps), ("decay_steps", self.decay_steps)):
+            if value is not None and not value >= 1:
+                raise TinyganError(f"{name} {value} came: expected at least 1, or None for what stays as it is")
         if not 0 <= self.label_smoothing < 0.5:
             raise TinyganError(f"label_smoothing {self.label_smoothing} came: expected a number in [0, 0.5), such as 0.1")
         if self.label_smoothing and self.loss not in BELIEFS:
@@ -263,7 +267,8 @@ class GAN:
         description = {
             "format": FORMAT, "latent": self.latent, "loss": self.loss, "gradient_penalty": self.penalty,
             "averaging": self.averaging, "r1": self.r1, "instance_noise": self.instance_noise,
-            "noise_steps": self.noise_steps, "label_smoothing": self.label_smoothing, "steps": self.steps,
+            "noise_steps": self.noise_steps, "label_smoothing": self.label_smoothing,
+            "decay_steps": self.decay_steps, "steps": self.steps,
             "rng": self.rng.bit_generator.state,
             "generator": repr(self.generator), "discriminator": repr(self.discriminator),
             "dtype": str(self.generator.parameters()[0].dtype),
