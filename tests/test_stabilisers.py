@@ -238,7 +238,7 @@ def test_no_instance_noise_draws_nothing():
 
 # All of them
 
-OPTIONS = {"r1": {"r1": 0.5}, "gradient penalty": {"gradient_penalty": 2.0}, "instance noise": {"instance_noise": 0.3, "noise_steps": 4},
+OPTIONS = {"r1": {"r1": 0.5}, "decay": {"decay_steps": 5}, "gradient penalty": {"gradient_penalty": 2.0}, "instance noise": {"instance_noise": 0.3, "noise_steps": 4},
            "constant noise": {"instance_noise": 0.3}, "label smoothing": {"label_smoothing": 0.1}, "averaging": {"averaging": 0.9},
            "spectral norm": {"spectral_norm": True}, "two time scales": {"g_lr": 1e-4, "d_lr": 4e-4},
            "all": {"r1": 0.5, "instance_noise": 0.3, "noise_steps": 4, "label_smoothing": 0.1, "averaging": 0.9, "spectral_norm": True}}
@@ -282,16 +282,15 @@ def test_each_option_changes_the_game():
 
 
 def test_a_checkpoint_from_before_the_options_still_loads(tmp_path):
-    gan = run.PRESETS["ring"].build(0)
-    gan.r1 = 0.0
+    gan = tg.GAN(tg.models.point_generator(), tg.models.point_discriminator(), latent=2)
     gan.fit(tg.data.ring(500)[0], 2)
     gan.save(tmp_path / "new.npz")
     about, arrays = checkpoint.read(tmp_path / "new.npz")
-    for name in ("r1", "instance_noise", "noise_steps", "label_smoothing"):
+    for name in ("r1", "instance_noise", "noise_steps", "label_smoothing", "decay_steps"):
         del about[name]
     checkpoint.write(tmp_path / "old.npz", about, arrays)
     old = tg.GAN.load(tmp_path / "old.npz")
-    assert (old.r1, old.instance_noise, old.noise_steps, old.label_smoothing) == (0, 0, None, 0)
+    assert (old.r1, old.instance_noise, old.noise_steps, old.label_smoothing, old.decay_steps) == (0, 0, None, 0, None)
     old.save(tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "new.npz").read_bytes()
 
@@ -366,3 +365,20 @@ def test_layers_on_the_device(device, rng):
             np.testing.assert_allclose(tg.to_numpy(g), h.data, rtol=1e-9, atol=1e-12)
         for g, h in zip(ours.arrays(), theirs.arrays()):
             np.testing.assert_allclose(tg.to_numpy(g), h, rtol=1e-12)
+
+
+def test_learning_rates_fall_to_a_twentieth():
+    """Plain descent of a D that sees the same batch: each step is the rate's part of the gradient."""
+    G, D = tg.models.point_generator(), tg.Sequential(tg.Dense(2, 1))
+    gan = tg.GAN(G, D, latent=2, loss="wasserstein", d_optimizer=tg.SGD(D.parameters(), lr=1.0), decay_steps=4)
+    for layer in G.layers[-1:]:
+        layer.weight.data[...] = 0                      # so that all fakes are 0 at first, and G's rate hardly matters
+    x, parts = np.ones((8, 2), np.float32), []
+    for _ in range(6):
+        before = D.layers[0].weight.data.copy()
+        fakes = gan.generate(np.zeros((1, 2)))
+        gan.step(x)
+        parts.append(float((D.layers[0].weight.data - before)[0, 0] / (1 - fakes[0, 0])))
+    np.testing.assert_allclose(parts, [1, 0.75, 0.5, 0.25, 0.05, 0.05], rtol=0.02)
+    with pytest.raises(tg.TinyganError, match="decay_steps 0"):
+        tg.GAN(G, D, latent=2, decay_steps=0)

@@ -5,7 +5,8 @@ and tells true pairs from filled-in ones. To what D wants comes the distance to 
 
     L_G = E softplus(−D(x, G(x))) + λ·E |y − G(x)|        λ = 100
 
-Without the first term G answers with the mean of all digits that fit, which is grey where they differ.
+Without the first term G answers with the middle of all digits that fit, which is grey where they differ. An outline leaves
+little open, so here both come out alike: the adversarial term pays where there is something to choose.
 Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (2017), equations 1 to 4.
 
 Without pairs: upright digits a and slanted digits b, written by others. G slants, F sets upright, each has a D that knows real
