@@ -18,8 +18,9 @@ ROWS = {        # name: what `tinygan train` is told, for the ring and for digit
     "label smoothing": ({"label_smoothing": 0.1},) * 2,
     "averaged G": ({"averaging": 0.99},) * 2,
     "D twice as fast as G": ({"d_lr": 2e-3},) * 2,
+    "falling learning rates": ({"decay_steps": RING_STEPS}, {"decay_steps": DIGIT_STEPS}),
 }
-WITHOUT = {"r1": 0.0, "averaging": 0.0, "instance_noise": 0.0, "g_lr": 1e-3, "d_lr": 1e-3}      # of the presets' own
+WITHOUT = {"r1": 0.0, "averaging": 0.0, "instance_noise": 0.0, "decay_steps": None, "g_lr": 1e-3, "d_lr": 1e-3}      # of the presets' own
 
 
 def main(arguments):
