@@ -60,7 +60,8 @@ def _parser():
     train.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
     train.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything that is random (0)")
     train.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/NAME)")
-    train.add_argument("--data", type=Path, metavar="DIR", help="a folder with the four MNIST files, gz or not, or `mnist`: download them")
+    train.add_argument("--data", type=Path, metavar="DIR",
+                       help="a folder with the four MNIST files, gz or not, or `mnist`: download them")
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (auto)")
     train.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, to --steps in all")
     train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")
@@ -91,7 +92,8 @@ def _parser():
         epilog="example: tinygan lesson conditional")
     lesson.add_argument("name", nargs="?", metavar="NAME", help="which one (list them)")
     lesson.add_argument("--full", action="store_true", help="the long version, on all of MNIST")
-    lesson.add_argument("--data", type=Path, metavar="DIR", help="a folder with the four MNIST files (--full downloads them)")
+    lesson.add_argument("--data", type=Path, metavar="DIR",
+                        help="a folder with the four MNIST files (--full downloads them)")
     lesson.add_argument("--steps", type=int, metavar="N", help="no training may take more: a quick look")
     lesson.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything that is random (0)")
     lesson.add_argument("--out", type=Path, metavar="DIR", help="the folder (runs/lesson-NAME)")

@@ -1,7 +1,7 @@
 """What goes wrong with a GPU, in one sentence each: what it is and what to do about it.
 
-CUDA's errors come from the driver, the runtime, the kernel compiler NVRTC and cuBLAS, each in its own words and under its own
-class. CuPy is not imported here unless somebody asks for a GPU.
+CUDA's errors come from the driver, the runtime, the kernel compiler NVRTC and cuBLAS, each in its own words and under its
+own class. CuPy is not imported here unless somebody asks for a GPU.
 """
 from contextlib import contextmanager
 

@@ -391,7 +391,8 @@ class LeakyReLU(Module):
 class Maxout(Module):
     """y[n, i] = max_j x[n, j·k + i]        j < pieces
 
-    The k features that follow each other are a set; of `pieces` sets the largest wins, position by position. Behind Dense(…, pieces·k) it is the hidden layer of Goodfellow et al. (2013): k convex functions, each learned."""
+    The k features that follow each other are a set; of `pieces` sets the largest wins, position by position. Behind
+    Dense(…, pieces·k) it is the hidden layer of Goodfellow et al. (2013): k convex functions, each learned."""
 
     def __init__(self, pieces):
         _check_counts("Maxout", pieces)

@@ -70,9 +70,11 @@ def losses(history, path=None):
     _curves(lower, history, (("d_real", "D(x), real", BLUE), ("d_fake", "D(G(z)), fake", ORANGE)))
     beliefs = are_beliefs(history)
     if beliefs:
-        for axis, value, label in ((upper, LOG_4, "log 4: D's loss when it can only guess"), (lower, 0.5, "½: D can only guess")):
+        for axis, value, label in ((upper, LOG_4, "log 4: D's loss when it can only guess"),
+                                   (lower, 0.5, "½: D can only guess")):
             axis.axhline(value, color=GREY, linestyle="--", linewidth=1.5, label=label)
-    lower.set(xlabel="step", ylabel="D's mean belief: real" if beliefs else "D's mean score", xlim=(0, len(history["d_loss"]) + 1))
+    lower.set(xlabel="step", ylabel="D's mean belief: real" if beliefs else "D's mean score",
+              xlim=(0, len(history["d_loss"]) + 1))
     for axis in (upper, lower):
         axis.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, ncols=3)    # above the curves, not on them
         axis.spines[["top", "right"]].set_visible(False)

@@ -352,7 +352,8 @@ def _losses(rng):
     for s in (0.1, 0.3):
         yield Case(f"losses.smoothed_discriminator_loss: s = {s}", losses.smoothed_discriminator_loss,
                    lambda real, fake, s=s: losses.smoothed_discriminator_loss(real, fake, s), (real, fake),
-                   lambda real, fake, s=s: ((1 - s) * _softplus(-real) + s * _softplus(real)).mean() + _softplus(fake).mean())
+                   lambda real, fake, s=s: ((1 - s) * _softplus(-real) + s * _softplus(real)).mean()
+                   + _softplus(fake).mean())
 
     def plain_softmax(a):
         e = np.exp(a - a.max(axis=1, keepdims=True))

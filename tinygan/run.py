@@ -367,7 +367,8 @@ class Frames:
         self.extent = window(real) if real.shape[1:] == (2,) else None
         self.noise = np.random.default_rng(1).standard_normal((100 if images else 2500, gan.latent))
         self.moments = {max(1, round(part * steps)) for part in (*MOMENTS, *(np.arange(1, FRAMES + 1) / FRAMES) ** 2)}
-        self.taken, self.landscapes = self._read(path, gan.steps) if path else ([], [])     # (step, samples), (surface, arrows)
+        # (step, samples) and (surface, arrows)
+        self.taken, self.landscapes = self._read(path, gan.steps) if path else ([], [])
 
     def __call__(self, gan, metrics):
         if gan.steps in self.moments:

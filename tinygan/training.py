@@ -17,7 +17,7 @@ from .optim import OPTIMISERS, Adam
 from .tensor import Tensor, no_grad
 
 FORMAT = 1           # of the checkpoint
-LATER = ("r1", "instance_noise", "noise_steps", "label_smoothing", "decay_steps")      # what older checkpoints of this format have not
+LATER = ("r1", "instance_noise", "noise_steps", "label_smoothing", "decay_steps")      # older checkpoints lack these
 LOOK = 20            # steps between two looks at the metrics, where looking makes a device wait
 BELIEFS = ("non_saturating", "saturating")       # the losses where σ(a) is D's belief
 RANGES = {layers.Tanh: (-1, 1), layers.Sigmoid: (0, 1)}     # what a generator's last layer can paint

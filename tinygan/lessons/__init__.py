@@ -64,9 +64,9 @@ def about(name):
 
 
 def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwrite=False, quiet=False):
-    """Run a lesson and write its folder, by default runs/lesson-NAME: config.json, results.json, results.md and its pictures.
+    """Run a lesson and write its folder, by default runs/lesson-NAME: config.json, results.json, results.md, its pictures.
 
-    full: on the 60,000 + 10,000 digits of MNIST, downloaded unless a folder is given; otherwise on the packaged 5,000 + 1,000.
+    full: on the 60,000 + 10,000 digits of MNIST, downloaded unless a folder is given; else on the packaged 5,000 + 1,000.
     steps: no training may take more, for a quick look. Returns the rows of the outcome.
     TinyganError for an unknown lesson, a folder that exists (unless overwrite), a missing library or missing data."""
     if name not in LESSONS:

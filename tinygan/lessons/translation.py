@@ -9,14 +9,14 @@ Without the first term G answers with the middle of all digits that fit, which i
 little open, so here both come out alike: the adversarial term pays where there is something to choose.
 Source: Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (2017), equations 1 to 4.
 
-Without pairs: upright digits a and slanted digits b, written by others. G slants, F sets upright, each has a D that knows real
-ones of its kind. Being believed is not enough, as any slanted digit would do: there and back must lead to the same digit,
+Without pairs: upright digits a and slanted digits b, written by others. G slants, F sets upright, each has a D that knows
+real ones of its kind. Being believed is not enough, as any slanted digit would do: there and back must lead to the same digit,
 
     L = least squares of both D + λ·(E |F(G(a)) − a| + E |G(F(b)) − b|)        λ = 10
 
 the smallest honest example of a change of style. Here the right answer is known, though no network sees it: a sheared by
 the same angle. So it can be measured whether the digit stayed the same.
-Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks" (2017), equations 1 to 3.
+Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks" (2017), section 3.
 """
 import numpy as np
 

@@ -25,7 +25,8 @@ def write_csv(path, names, rows):
 def gif(figures, path):
     """Figures, one after the other, for ever again; the last one stays for two seconds."""
     pictures = [_picture(figure) for figure in figures]
-    palette = pictures[-1].quantize(128, Image.Quantize.MAXCOVERAGE)           # one for all: a palette for each frame would make colours flicker
+    # One palette for all: one for each frame would make colours flicker.
+    palette = pictures[-1].quantize(128, Image.Quantize.MAXCOVERAGE)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=[120] * (len(frames) - 1) + [2000], loop=0)
 
