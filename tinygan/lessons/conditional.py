@@ -18,7 +18,7 @@ softmaxes of linear functions of φ(x), the first part has the form v_y·φ(x) b
 
 What to expect: the planes hold all that is needed, but D has to find out in its convolutions how they go with the image,
 which takes it longer than these few steps, and with the stripes longer still. Told nothing, D cannot want a certain
-class, and one sample in ten comes out right.
+class, so G ignores it: one sample in ten comes out right, and in the picture the rows are the same.
 
 The judge is a classifier that has seen real training digits only. That it recognises what was asked for does not mean
 that the digits are varied: ten perfect ones, drawn over and over, would score 100 %. So the Fréchet distance of its
@@ -141,4 +141,6 @@ def lesson(it):
         it.found(f"D told by {name}: samples recognised as the class asked for",
                  100 * metrics.accuracy(classifier, images, asked), "{:.1f} %")
         it.found(f"D told by {name}: Fréchet distance of 1,000 samples", metrics.score(draw(G, z[:100])[0]).frechet)
-        plots.samples(draw(G, z[:10])[0], it.folder / f"{name}.png")      # a row asks for one class, a column is one z
+        pictures = draw(G, z[:10])[0].reshape(10, 10, 28, 28, 1)
+        plots.rows([(f"asked: {y}", row) for y, row in enumerate(pictures)], it.folder / f"{name}.png",
+                   f"D told by {name}; a column is one z")
