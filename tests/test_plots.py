@@ -116,3 +116,24 @@ def test_losses_that_are_no_beliefs_have_no_log_4(monkeypatch):
     labels.clear()
     plots.losses(beliefs | {"d_real": [3.0, -4.0], "d_loss": [-7.0, 2.0]})
     assert labels and not any("log 4" in label or "½" in label for label in labels)
+
+
+def test_rows_put_every_image_in_its_place(tmp_path, rng):
+    images = rng.choice([-1.0, 1.0], (2, 3, 4, 4, 1))
+    images[0, :, 0], images[-1, :, -1], images[:, 0, :, 0], images[:, -1, :, -1] = 1, 1, 1, 1      # ink up to the edges
+    plots.rows([("", images[0]), ("", images[1])], tmp_path / "r.png")
+    ink = grey(tmp_path / "r.png") < 0.5
+    (top, bottom), (left, right) = (np.flatnonzero(ink.any(axis=axis))[[0, -1]] for axis in (1, 0))
+    scale = (right + 1 - left) / (3 * (4 + GAP) - GAP)
+    assert scale == pytest.approx((bottom + 1 - top) / (2 * (4 + GAP) - GAP), rel=0.02)
+    for row, column, i, j in np.ndindex(2, 3, 4, 4):
+        y, x = (row * (4 + GAP) + i + 0.5) * scale, (column * (4 + GAP) + j + 0.5) * scale
+        assert ink[top + int(y), left + int(x)] == (images[row, column, i, j, 0] > 0)
+
+
+def test_rows_have_their_label_on_the_left(rng):
+    """And without a path a picture comes back."""
+    paper = -np.ones((3, 4, 4, 1))
+    picture = np.asarray(plots.rows([("above", paper), ("", paper)]).convert("L")) < 128
+    lines, columns = np.nonzero(picture)
+    assert len(lines) > 20 and lines.max() < picture.shape[0] / 2 and columns.max() < picture.shape[1] / 2

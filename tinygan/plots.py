@@ -60,6 +60,22 @@ def progress(frames, path=None):
     return _finished(figure, path)
 
 
+def rows(named, path=None, title=""):
+    """named: [(label, images (n, H, W, 1) in [−1, 1])], equally many each. A row for each, its label on the left."""
+    columns, height = len(named[0][1]), named[0][1].shape[1] + GAP
+    paper = sheet(np.concatenate([images for _, images in named]), columns)
+    inches = max(0.7, 4 / columns)                                      # of one image; the title needs some room
+    figure = Figure(figsize=(inches * columns + 1.8, inches * len(named) + 0.6), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(paper, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axis.set(xticks=[], yticks=(np.arange(len(named)) + 0.5) * height - GAP / 2)
+    axis.set_yticklabels([label for label, _ in named])
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    figure.suptitle(title, fontsize=11)
+    return _finished(figure, path)
+
+
 def losses(history, path=None):
     """history: {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number for each step."""
     figure = Figure(figsize=(8, 6), layout="constrained")
