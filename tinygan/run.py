@@ -90,7 +90,7 @@ def _ring(seed):
 
 
 def _grid(seed):
-    return _points(seed, 0.01, 0.5, 12000)
+    return _points(seed, 0.02, 0.5, 12000)
 
 
 PRESETS = {
