@@ -7,7 +7,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 import tinygan as tg
-from benchmarks import modes, trainings
+from benchmarks import modes, stabilisers, trainings
 from tinygan import backend, data, landscape, metrics, ops, run
 from tinygan.cli import main
 
@@ -183,6 +183,18 @@ def test_every_row_is_played_and_printed_beside_the_published_ones(tmp_path, mon
     assert "| GAN, published | published | 400,000 | 10 | 6.3 ± 0.5 | 98.2 ± 0.2 | 0.45 ± 0.09 |" in page
     assert page.count("| 2 | 2 |") == 2 * len(modes.ROWS) and "98.89" in page
     assert "γ of R₁ 0.0005 (ring) and 0.02 (grid)" in page and "GAN**: learning rate of G 0.0001, of D 0.0001, β₁ 0.8\n" in page
+
+
+def test_every_stabiliser_has_a_line_for_the_ring_and_one_for_digits(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainings, "RESULTS", tmp_path)
+    monkeypatch.setattr(trainings.multiprocessing, "get_context", lambda kind: Alone)
+    outcome = {"ring": {"modes": 7, "quality": 90.0, "reverse_kl": 0.1}, "digits": {"frechet": 30.0, "sure": 40.0, "entropy": 2.0}}
+    monkeypatch.setattr(stabilisers, "play", lambda job: outcome[job["task"]])
+    stabilisers.main(["--seeds", "1"])
+    page = (tmp_path / "stabilisers.md").read_text()
+    assert all(page.count(f"\n| {row} |") == 2 for row in stabilisers.ROWS)
+    told = [json.loads(line)["job"]["told"] for line in (tmp_path / "stabilisers.jsonl").read_text().splitlines()]
+    assert told[0] == stabilisers.WITHOUT and len(told) == 2 * len(stabilisers.ROWS)
 
 
 def test_mean_and_standard_error():

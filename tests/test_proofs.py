@@ -39,7 +39,7 @@ def test_nothing_is_left_out():
     assert functions - kernels <= proved
     assert {conv.convolve, conv.transpose, conv.weight_gradient, norm.batch_norm} <= proved
     assert set(layers.LAYERS.values()) <= proved
-    assert {losses.softmax, losses.cross_entropy, losses.gradient_penalty} <= proved
+    assert {losses.softmax, losses.log_sum_exp, losses.cross_entropy, losses.gradient_penalty} <= proved
     assert {loss for pair in losses.LOSSES.values() for loss in pair} <= proved
     assert {f for _, f in inspect.getmembers(models, inspect.isfunction) if f.__module__ == models.__name__} <= proved
     steps = " ".join(name for name in CASES if name.startswith("training"))
@@ -108,6 +108,7 @@ MUTANTS = [     # module, name, its mutation, case, order
     (losses, "sigmoid", lambda f: lambda a: -f(a), "losses.discriminator_loss: non_saturating", 1),
     (losses, "sigmoid", lambda f: scaled(f), "losses.saturating_generator_loss: saturating", 1),
     (losses, "softmax", lambda f: scaled(f), "losses.cross_entropy", 1),
+    (losses, "sum", lambda f: lambda x, **o: f(x.detach(), **o), "losses.log_sum_exp", 1),
     (losses, "leaky_relu", lambda f: lambda x, slope: f(-x, slope), "losses.hinge_discriminator_loss: hinge", 1),
     (losses, "mean", lambda f: lambda x: f(x) * 2, "losses.least_squares_generator_loss: least_squares", 1),
     (losses, "grad", lambda f: lambda *a, create_graph: f(*a), "losses.gradient_penalty", 1),

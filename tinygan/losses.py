@@ -12,7 +12,7 @@ program uses. N is the number of logits, E their mean.
 """
 from .backend import array_module, to_numpy
 from .errors import TinyganError
-from .ops import exp, leaky_relu, mean, reshape, sigmoid, softplus, sqrt, sum
+from .ops import exp, leaky_relu, log, mean, reshape, sigmoid, softplus, sqrt, sum
 from .tensor import Tensor, grad, no_grad, record
 
 
@@ -153,6 +153,14 @@ def softmax(logits):
     The row's maximum is taken off first: p stays, and no exponent is positive."""
     e = exp(logits - Tensor(logits.data.max(axis=1, keepdims=True)))
     return e / sum(e, axis=1, keepdims=True)
+
+
+def log_sum_exp(logits):
+    """y = log Σ_k e^(a_k), row by row        logits (N, classes), y (N, 1)
+
+    ∂y/∂a = softmax(a). The row's maximum is taken off first and added again: no exponent is positive."""
+    top = Tensor(logits.data.max(axis=1, keepdims=True))
+    return log(sum(exp(logits - top), axis=1, keepdims=True)) + top
 
 
 def cross_entropy(logits, labels):

@@ -362,6 +362,8 @@ def _losses(rng):
     logits, labels = 2 * rng.standard_normal((5, 3)), np.array([0, 2, 2, 1, 0])
     for detail, a in (("", logits), (": large logits", logits + 800)):
         yield Case(f"losses.softmax{detail}", losses.softmax, losses.softmax, (a,), plain_softmax)
+        yield Case(f"losses.log_sum_exp{detail}", losses.log_sum_exp, losses.log_sum_exp, (a,),
+                   lambda a: np.logaddexp.reduce(a, axis=1, keepdims=True))
         yield Case(f"losses.cross_entropy{detail}", losses.cross_entropy, lambda a: losses.cross_entropy(a, labels),
                    (a,), lambda a: -np.log(plain_softmax(a)[np.arange(5), labels]).mean())
 

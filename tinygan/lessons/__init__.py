@@ -16,7 +16,7 @@ from .. import data
 from ..errors import TinyganError
 from ..run import fingerprint, prepare, silent, versions, write_text
 
-LESSONS = ("conditional", "translation")
+LESSONS = ("conditional", "semi_supervised", "translation")
 
 
 @dataclass(frozen=True)
