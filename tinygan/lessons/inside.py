@@ -16,7 +16,7 @@ No label was given to either; the classifier that names the samples has seen rea
 
 What to expect: both ways pass through digits and through strokes that are none, and on the straight line the ink pales
 in the middle. Arithmetic moves z to the right region more often than chance and far from always: nothing in the game
-asks that directions have a meaning, and z̄₇ − z̄₁ + z̄₀ has none to begin with; mostly the class that was added comes out.
+asks that directions have a meaning, and z̄₇ − z̄₁ + z̄₀ has none to begin with; often what was added comes out.
 No unit is a stroke: without one, strokes get thinner or fainter here and there, for the units share the work.
 """
 import numpy as np

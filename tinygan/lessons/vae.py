@@ -102,7 +102,7 @@ def steepness(images):
     return (jumps ** 2).sum() / jumps.sum()
 
 
-PUBLISHED = {"VAE samples": "16.6 ± 0.4", "GAN samples": "6.8 ± 0.5"}       # Lucic et al. (2018), with Inception's features
+PUBLISHED = {"VAE samples": "16.6 ± 0.4", "GAN samples": "6.8 ± 0.5"}           # Lucic et al. (2018)
 
 
 def describe(it, who, images):
