@@ -67,6 +67,7 @@ def rows(named, path=None, title=""):
     inches = max(0.7, 4 / columns)                                      # of one image; the title needs some room
     figure = Figure(figsize=(inches * columns + 1.8, inches * len(named) + 0.6), layout="constrained")
     axis = figure.subplots()
+    figure.get_layout_engine().set(w_pad=0.1)                           # inches, beside the labels
     axis.imshow(paper, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axis.set(xticks=[], yticks=(np.arange(len(named)) + 0.5) * height - GAP / 2)
     axis.set_yticklabels([label for label, _ in named])

@@ -16,7 +16,7 @@ from .. import data
 from ..errors import TinyganError
 from ..run import fingerprint, prepare, silent, versions, write_text
 
-LESSONS = ("conditional", "semi_supervised", "translation")
+LESSONS = ("conditional", "semi_supervised", "clusters", "inside", "vae", "translation")
 
 
 @dataclass(frozen=True)

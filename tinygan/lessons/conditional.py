@@ -16,7 +16,7 @@ The optimal logit is log p(y|x)/q(y|x) + log p(x)/q(x), p of the data and q of G
 softmaxes of linear functions of φ(x), the first part has the form v_y·φ(x) but for a term without y: `projection`
 (Miyato & Koyama, "cGANs with Projection Discriminator", 2018, section 3).
 
-What to expect: the planes hold all that is needed, but D has to find out in its convolutions how they go with the image,
+What to expect: the planes hold all that is needed, but D must find out in its convolutions how they go with the image,
 which takes it longer than these few steps, and with the stripes longer still. Told nothing, D cannot want a certain
 class, so G ignores it: one sample in ten comes out right, and in the picture the rows are the same.
 
