@@ -16,7 +16,7 @@ from .. import data
 from ..errors import TinyganError
 from ..run import fingerprint, prepare, silent, versions, write_text
 
-LESSONS = ("semi_supervised",)
+LESSONS = ("semi_supervised", "clusters")
 
 
 @dataclass(frozen=True)
