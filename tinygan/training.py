@@ -69,7 +69,7 @@ class GAN:
         D's mean belief σ(a) about the real and the fake batch before its step (its mean score where a is no logit)."""
         G, D, N = self.generator, self.discriminator, len(real_batch)
         d_loss_of, g_loss_of = self._losses()
-        part = max(0.05, 1 - self.steps / self.decay_steps) if self.decay_steps else 1.0        # of the learning rates
+        part = (max(0.05, 1 - self.steps / self.decay_steps),) if self.decay_steps else ()     # of rates that fall
         blur = self._blur(real_batch.shape)        # what D sees may be blurred by instance noise, real and fake alike
         x = blur(Tensor(self._like_weights(real_batch)))
         z = self.noise(2 * N)                      # for both halves of the round, in one transfer to the device
@@ -85,13 +85,13 @@ class GAN:
             d_loss = d_loss + self.r1 / 2 * r1_penalty(D, x)
         self.d_optimizer.zero_grad()
         d_loss.backward()
-        self.d_optimizer.step(part)
+        self.d_optimizer.step(*part)
 
         # G's step.  Fresh noise, and D looks again: it has changed, and the graph above belongs to weights now gone.
         g_loss = g_loss_of(D(blur(G(z[N:]))))
         self.g_optimizer.zero_grad()
         g_loss.backward(inputs=G.parameters())     # through D to G; D's own gradients are not even computed
-        self.g_optimizer.step(part)
+        self.g_optimizer.step(*part)
 
         self._average()
         self.steps += 1
