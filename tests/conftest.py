@@ -60,6 +60,8 @@ class _Strict:
             for argument in (*arguments, *options.values()):
                 assert type(argument).__module__.partition(".")[0] != "cupy", f"np.{name} came with an array of CuPy's"
             return value(*arguments, **options)
+
+        strict.reduce = getattr(value, "reduce", None)          # of a ufunc
         return strict
 
 
