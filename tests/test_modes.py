@@ -176,6 +176,7 @@ class Alone:
 def test_every_row_is_played_and_printed_beside_the_published_ones(tmp_path, monkeypatch):
     monkeypatch.setattr(trainings, "RESULTS", tmp_path)
     monkeypatch.setattr(trainings.multiprocessing, "get_context", lambda kind: Alone)
+    monkeypatch.setattr(modes, "SAMPLES", 50)
     modes.main(["--steps", "2", "--seeds", "2"])
     lines = [json.loads(line) for line in (tmp_path / "modes.jsonl").read_text().splitlines()]
     assert len(lines) == 2 * 2 * len(modes.ROWS) and {line["job"]["seed"] for line in lines} == {0, 1}

@@ -10,14 +10,15 @@ import pytest
 from matplotlib.image import imread
 
 import tinygan as tg
-from tinygan import metrics, plots
+from tinygan import metrics, plots, run
 from tinygan.cli import main
 
 FILES = {"training.gif", "report.html", "checkpoint.previous.npz", "frames.npz", "metrics.csv", "config.json", "checkpoint.npz", "samples.png", "progress.png", "losses.png"}
 
 
 @pytest.mark.parametrize("preset", ["digits", "seed"])
-def test_train_and_sample(preset, tmp_path, capsys):
+def test_train_and_sample(preset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(run, "SCORED", 200)
     folder = tmp_path / "run"
     assert main(["train", preset, "--steps", "3", "--batch-size", "8", "--out", str(folder), "--device", "cpu"]) == 0
     said = capsys.readouterr().out
