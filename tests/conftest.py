@@ -87,5 +87,16 @@ def counters(request, device):
 
 
 @pytest.fixture
+def cost_of_a_step(counters):
+    """(gan, batch) → what the counters have counted in one step, the second: the first one compiles and allocates."""
+    def cost(gan, x):
+        gan.step(x)
+        before = counters()
+        gan.step(x)
+        return {name: value - before[name] for name, value in counters().items()}
+    return cost
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -207,28 +207,22 @@ def test_a_run_from_the_command_line(preset, device, tmp_path, capsys, monkeypat
 
 
 @pytest.mark.parametrize("model, launches", [("seed", 235), ("small", 346)])
-def test_what_a_step_costs(model, launches, counters):
+def test_what_a_step_costs(model, launches, cost_of_a_step):
     """Exactly: kernels launched, two uploads (the batch, the noise), nothing downloaded, nothing waited for."""
     models = {"seed": (tg.models.seed_generator(), tg.models.seed_discriminator()),
               "small": (tg.models.small_generator(), tg.models.small_discriminator())}
     gan, x = tg.GAN(*models[model]).to("cuda"), tg.data.digits()[0][:4]
-    gan.step(x)
-    before = counters()
-    gan.step(x)
-    cost = {name: value - before[name] for name, value in counters().items()}
+    cost = cost_of_a_step(gan, x)
     assert (cost["launches"], cost["h2d"], cost["d2h"], cost["syncs"]) == (launches, 2, 0, 0)
 
 
 @pytest.mark.parametrize("loss", losses.LOSSES)
-def test_no_loss_makes_the_host_wait(loss, counters):
+def test_no_loss_makes_the_host_wait(loss, cost_of_a_step):
     """Nor does the penalty, which uploads one thing more: where between the real and the fake images it looks."""
     G, D = tg.models.point_generator(), tg.models.point_discriminator()
     gan = tg.GAN(G, D, latent=2, loss=loss, gradient_penalty=10, averaging=0.9).to("cuda")
     x = tg.data.ring(16)[0]
-    gan.step(x)
-    before = counters()
-    gan.step(x)
-    cost = {name: value - before[name] for name, value in counters().items()}
+    cost = cost_of_a_step(gan, x)
     assert (cost["h2d"], cost["d2h"], cost["syncs"]) == (3, 0, 0)
 
 
@@ -255,13 +249,10 @@ def test_metrics_come_in_one_transfer_every_twenty_steps(counters):
     assert counters()["d2h"] - before == 1 + 3 * 2      # a first look at G; each time the metrics, and is all finite?
 
 
-def test_no_stabiliser_makes_the_host_wait(counters):
+def test_no_stabiliser_makes_the_host_wait(cost_of_a_step):
     """Nor do the published networks for mixtures: three uploads, the third being the instance noise."""
     G, D = tg.models.mixture_generator(width=8), tg.layers.spectral_norm(tg.models.mixture_discriminator(width=8))
     gan = tg.GAN(G, D, latent=2, averaging=0.9, r1=0.1, instance_noise=0.3, label_smoothing=0.1).to("cuda")
     x = tg.data.ring(16)[0]
-    gan.step(x)
-    before = counters()
-    gan.step(x)
-    cost = {name: value - before[name] for name, value in counters().items()}
+    cost = cost_of_a_step(gan, x)
     assert (cost["h2d"], cost["d2h"], cost["syncs"]) == (3, 0, 0)

@@ -17,19 +17,16 @@ def gif(frames, path):
     Of more than 60 frames 60 are taken, first and last among them; the last one stays for two seconds."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, MOST).round().astype(int))
     pictures = [_numbered(*frames[k]) for k in chosen]
-    _save(pictures, path, [120] * (len(pictures) - 1) + [2000])
+    save(pictures, path, [120] * (len(pictures) - 1) + [2000])
 
 
 def landscape_gif(figures, path):
     """matplotlib Figures of one size, an iterable, as the moments of a training, each drawn with 128 colours."""
     pictures = []
     for figure in figures:
-        canvas = FigureCanvasAgg(figure)
         figure.set_dpi(80)
-        canvas.draw()
-        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        pictures.append(picture.quantize(128, dither=Image.Dither.NONE))
-    _save(pictures, path, [250] * (len(pictures) - 1) + [2000])
+        pictures.append(drawn(figure).quantize(128, dither=Image.Dither.NONE))
+    save(pictures, path, [250] * (len(pictures) - 1) + [2000])
 
 
 def walk(gan, path_gif, path_strip, n=6, seed=0):
@@ -47,7 +44,7 @@ def walk(gan, path_gif, path_strip, n=6, seed=0):
     parts = np.arange(LEG) / LEG
     path = np.concatenate([slerp(a, b, parts) for a, b in zip(z, np.roll(z, -1, axis=0))])      # (n·LEG, latent)
     images = gan.generate(path)
-    _save([_picture(sheet(image[None]), zoom=8) for image in images], path_gif, 80)
+    save([_picture(sheet(image[None]), zoom=8) for image in images], path_gif, 80)
     _picture(sheet(images, columns=LEG), zoom=2).save(path_strip)
 
 
@@ -78,5 +75,13 @@ def _picture(paper, zoom):
     return Image.fromarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
-def _save(pictures, path, milliseconds):
+def drawn(figure):
+    """A matplotlib Figure as an Image."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def save(pictures, path, milliseconds):
+    """Images as a GIF that runs for ever again; how long each stays, a number or one for each."""
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)

@@ -2,10 +2,10 @@
 import csv
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..animation import drawn, save
 from ..plots import BLUE, GREY, ORANGE
 
 GREEN, PURPLE = "#009e73", "#cc79a7"       # from the same palette as BLUE and ORANGE
@@ -24,17 +24,11 @@ def write_csv(path, names, rows):
 
 def gif(figures, path):
     """Figures, one after the other, for ever again; the last one stays for two seconds."""
-    pictures = [_picture(figure) for figure in figures]
+    pictures = [drawn(figure) for figure in figures]
     # One palette for all: one for each frame would make colours flicker.
     palette = pictures[-1].quantize(128, Image.Quantize.MAXCOVERAGE)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[120] * (len(frames) - 1) + [2000], loop=0)
-
-
-def _picture(figure):
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    save(frames, path, [120] * (len(frames) - 1) + [2000])
 
 
 # gauss1d
