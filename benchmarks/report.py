@@ -35,10 +35,11 @@ def _bars(result, path):
     rows, column = result["rows"], result["columns"][0]
     figure = Figure(figsize=(8, 0.8 + 0.26 * max(1, len(rows))), layout="constrained")
     axis = figure.subplots()
-    bars = axis.barh([row["name"] for row in rows], [row[column] for row in rows],
+    places = range(len(rows))                       # names may be equal: a network has several LeakyReLU
+    bars = axis.barh(places, [row[column] for row in rows], tick_label=[row["name"] for row in rows],
                      color=["#999999" if "PyTorch" in row["name"] else "#0072b2" for row in rows])
     axis.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
-    axis.invert_yaxis()
+    axis.set_ylim(len(rows) - 0.4, -0.6)             # the first row on top
     axis.set(title=result["title"], xlabel=column)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
