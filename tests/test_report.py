@@ -190,14 +190,14 @@ def test_curves_are_means_of_neighbouring_steps(tmp_path):
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 LOOK = """<script>
-addEventListener("load", async () => {
+addEventListener("load", () => {
   const slider = document.querySelector("#moment"), seen = [];
   for (let k = 0; k <= slider.max; k++) {
     slider.value = k;
     slider.dispatchEvent(new Event("input"));
     const shown = frames.filter(frame => frame.checkVisibility());
-    for (const image of shown[0].querySelectorAll("img")) await image.decode();
     seen.push({shown: shown.map(frame => frames.indexOf(frame)), picture: shown[0].innerHTML,
+               loaded: [...shown[0].querySelectorAll("img")].every(image => image.complete && image.naturalWidth),
                wide: shown[0].firstElementChild.getBoundingClientRect().width,
                step: document.querySelector("#step").textContent, spoken: slider.getAttribute("aria-valuetext"),
                line: document.querySelector(".now").getAttribute("x1"),
@@ -217,6 +217,7 @@ addEventListener("load", async () => {
 def browse(path, *options, width=1100):
     """What LOOK saw on a copy of the page, and the lines of the browser's console.
 
+    LOOK runs within the load event of the frame, for which that of the page waits, and only then is the page dumped.
     The page stands in a frame of the given width, for a headless window is never narrower than 500 pixels."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not browser:
@@ -227,7 +228,7 @@ def browse(path, *options, width=1100):
                     encoding="utf-8")
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         "--virtual-time-budget=5000", f"--user-data-dir={path.parent / 'profile'}", *options,
+         f"--user-data-dir={path.parent / 'profile'}", *options,
          "--dump-dom", copy.as_uri()],
         capture_output=True, text=True, encoding="utf-8", timeout=120)
     found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.S)
@@ -245,6 +246,7 @@ def test_the_slider_moves_the_picture(kind, tmp_path, points):
     assert [moment["shown"] for moment in seen] == [[k] for k in range(len(steps))]
     assert [moment["step"] for moment in seen] == steps and [m["spoken"] for m in seen] == [f"step {s}" for s in steps]
     assert len({moment["picture"] for moment in seen}) == len(steps) and all(moment["wide"] > 200 for moment in seen)
+    assert all(moment["loaded"] for moment in seen)
     assert [m["line"] for m in seen] == [frame["data-at"] for frame in page.all("figure", "frame")]
     assert all(0.6 <= float(moment["value"]) <= 0.7 for moment in seen)
     assert result["fits"] and result["page"] == "rgb(255, 255, 255)"
