@@ -65,7 +65,7 @@ def rows(named, path=None, title=""):
     columns, height = len(named[0][1]), named[0][1].shape[1] + GAP
     paper = sheet(np.concatenate([images for _, images in named]), columns)
     inches = max(0.7, 4 / columns)                                      # of one image; the title needs some room
-    figure = Figure(figsize=(inches * columns + 1.8, inches * len(named) + 0.6), layout="constrained")
+    figure = Figure(figsize=(inches * columns + 1.8, inches * len(named) + 0.6), layout="compressed")
     axis = figure.subplots()
     figure.get_layout_engine().set(w_pad=0.1)                           # inches, beside the labels
     axis.imshow(paper, cmap="gray", vmin=0, vmax=1, interpolation="nearest")

@@ -15,8 +15,9 @@ import numpy as np
 from .. import data
 from ..errors import TinyganError
 from ..run import fingerprint, prepare, silent, versions, write_text
+from ..tensor import no_grad
 
-LESSONS = ("conditional", "semi_supervised", "clusters", "inside", "vae", "translation")
+LESSONS = ("conditional", "semi_supervised", "clusters", "features", "augmentation", "inside", "vae", "translation")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class Lesson:
         """Note a number of the outcome, and say it."""
         self.rows.append(Row(what, float(value), form, published))
         self.say(f"{what}: {self.rows[-1]}" + (f"   (published: {published})" if published else ""))
+
+
+def outputs(network, inputs):
+    """What the network makes of an array of inputs, as an array: 500 at a time, nothing recorded."""
+    with no_grad():
+        return np.concatenate([network(inputs[k:k + 500]).data for k in range(0, len(inputs), 500)])
 
 
 def about(name):

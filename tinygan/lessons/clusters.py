@@ -28,6 +28,8 @@ import tinygan as tg
 from tinygan import plots
 from tinygan.losses import cross_entropy, discriminator_loss, generator_loss
 
+from . import outputs
+
 K, LATENT, BATCH = 10, 62, 64
 D_LR, G_LR = 2e-4, 1e-3                 # theirs
 ONE_HOT = np.eye(K, dtype=np.float32)
@@ -93,16 +95,10 @@ def k_means(train, test, starts, seed):
         return KMeans(K, n_init=starts, random_state=seed).fit(flat[0]).predict(flat[1])
 
 
-def apply(network, images):
-    """The network's outputs, 500 images at a time, nothing recorded."""
-    with tg.no_grad():
-        return np.concatenate([network(images[i:i + 500]).data for i in range(0, len(images), 500)])
-
-
 def sheet(G, order, rng):
     """100 images: a code a row, in that order; a column has one z."""
     z = np.tile(rng.standard_normal((10, LATENT), np.float32), (K, 1))
-    return apply(G.eval(), np.concatenate([z, ONE_HOT[np.repeat(order, 10)]], axis=1))
+    return outputs(G.eval(), np.concatenate([z, ONE_HOT[np.repeat(order, 10)]], axis=1))
 
 
 def report(it, name, scores, *published):
@@ -121,9 +117,9 @@ def lesson(it):
         if k == 0:
             starts = it.steps(10, 10)
             by_pixels = agreement(k_means(images, test, starts, it.seed), truth)[0]
-            by_features = agreement(k_means(apply(f, images), apply(f, test), starts, it.seed), truth)[0]
+            by_features = agreement(k_means(outputs(f, images), outputs(f, test), starts, it.seed), truth)[0]
         train(G, f, D, Q, images, it.steps(6_000, 20_000), it.rng(k, 1), it.say)
-        score, digits = agreement(apply(tg.Sequential(f, Q), test).argmax(axis=1), truth)
+        score, digits = agreement(outputs(tg.Sequential(f, Q), test).argmax(axis=1), truth)
         scores.append(score)
         if k == 0:
             plots.samples(sheet(G, np.argsort(digits), it.rng(k, 2)), it.folder / "codes.png")
