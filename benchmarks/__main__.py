@@ -2,14 +2,14 @@
 import argparse
 import sys
 
-from . import modes, report, stabilisers
+from . import lessons, modes, report, stabilisers
 from .layers import layers
 from .memory import memory
 from .scaling import scaling
 from .step import gemm, step
 
 BENCHMARKS = {"gemm": gemm, "step": step, "layers": layers, "scaling": scaling, "memory": memory}
-TRAININGS = {"modes": modes, "stabilisers": stabilisers}        # with options of their own
+TRAININGS = {"modes": modes, "stabilisers": stabilisers, "lessons": lessons}        # with options of their own
 
 
 def main():

@@ -1,7 +1,10 @@
 """What the benchmarks draw of their numbers."""
+import json
+
+import pytest
 from matplotlib.figure import Figure
 
-from benchmarks import report
+from benchmarks import lessons, report, trainings
 
 
 def test_rows_of_equal_names_have_a_bar_each(tmp_path, monkeypatch):
@@ -13,3 +16,25 @@ def test_rows_of_equal_names_have_a_bar_each(tmp_path, monkeypatch):
     assert [(bar.get_y() + bar.get_height() / 2, bar.get_width()) for bar in axis.patches] == [(0, 3), (1, 1), (2, 2)]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b", "a"]
     assert axis.get_ylim()[0] > axis.get_ylim()[1]          # the first row is on top
+
+
+@pytest.mark.parametrize("form, values, text", [
+    ("{:.1f} %", [3, 3.2, 3.4], "3.2 ± 0.2 %"), ("{:.1f} %", [3.14], "3.1 %"), ("{:.2f} ± 0.10 %", [1.0], "1.00 ± 0.10 %"),
+    ("{:.0f}", [1, 3], "2 ± 1")])
+def test_a_spread_is_written_in_the_form_of_its_row(form, values, text):
+    assert lessons.spread(form, values) == text
+
+
+def test_lessons_that_were_run_are_not_run_again(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn", reason="pip install '.[lessons]'")
+    for module in (report, trainings, lessons):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(lessons, "PICTURES", tmp_path / "lessons")
+    rows = [{"what": "error", "value": value, "form": "{:.1f} %", "published": "2 %"} for value in (1.0, 3.0)]
+    (tmp_path / "lessons.jsonl").write_text("".join(
+        json.dumps({"job": {"lesson": "clusters", "full": False, "seed": seed}, "result": {"rows": [row]}, "seconds": 60.0,
+                    "date": "2026-01-01"}) + "\n" for seed, row in enumerate(rows)))
+    lessons.main(["--lessons", "clusters", "--seeds", "2"])
+    page = (tmp_path / "lessons.md").read_text()
+    assert "| error | 2.0 ± 1.4 % | 2 % |" in page and "Short: 2 seeds, 1 minutes each" in page
+    assert "2 of them done" in capsys.readouterr().out

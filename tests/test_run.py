@@ -85,6 +85,15 @@ def test_ctrl_c_writes_what_there_is(tmp_path):
     assert 0 < gan.steps == len(gan.history["d_loss"]) == int(gan.g_optimizer.t)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a pipe that nobody reads is another matter there")
+def test_a_reader_who_has_enough_is_not_shown_a_traceback():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "tinygan", "lesson"], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert done.returncode == 1 and done.stderr == b""
+
+
 def test_the_classifier_knows_real_digits():
     assert metrics.accuracy(metrics.classifier(), *tg.data.held_out_digits()) >= 0.97
 

@@ -1,5 +1,6 @@
 """The command line: tinygan train, sample, lesson and check."""
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -34,12 +35,17 @@ def main(arguments=None):
     """Run one command; returns the exit code: 0, 1 for a run that failed (2, from argparse, for wrong usage)."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options) or 0
+        code = options.command(options) or 0
+        sys.stdout.flush()
+        return code
     except TinyganError as error:
         print(f"tinygan: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("tinygan: stopped by Ctrl-C", file=sys.stderr)
+        return 1
+    except BrokenPipeError:                 # `tinygan … | head`: nobody reads on, nor what Python flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

@@ -25,6 +25,8 @@ from tinygan import metrics, ops, plots
 from tinygan.losses import (discriminator_loss, generator_loss, least_squares_discriminator_loss,
                             least_squares_generator_loss)
 
+from . import outputs
+
 BATCH, WIDTH, SLANT = 32, 16, 0.5       # SLANT: columns that a row moves for each row further up
 
 
@@ -137,41 +139,30 @@ def sheared(images, by):
     return mixed[..., None].astype(np.float32)
 
 
-def translated(G, images):
-    """G's answers, in evaluation mode."""
-    G.eval()
-    with tg.no_grad():
-        return np.concatenate([G(images[k:k + 100]).data for k in range(0, len(images), 100)])
-
-
 def lesson(it):
     judge, (images, _), (test, labels) = metrics.classifier(), it.train, it.test
 
-    def recognised(pictures):
-        return 100 * metrics.accuracy(judge, pictures, labels)
+    def found(who, pictures, answers):
+        it.found(f"{who}: recognised as the digit that it was", 100 * metrics.accuracy(judge, pictures, labels), "{:.1f} %")
+        it.found(f"{who}: E |it − the right answer|", abs(pictures - answers).mean(), "{:.3f}")
+        shown.append(pictures[:10])
 
     x, shown = outlines(test), [test[:10], outlines(test)[:10]]
+    it.found("test digits: share of pixels that are grey, |pixel| < 0.8", (abs(test) < 0.8).mean(), "{:.3f}")
     for name, adversarial in (("distance alone", False), ("distance and D", True)):
         G = learn_pairs(outlines(images), images, it.steps(600, 6000), it.rng(0), adversarial)
-        filled = translated(G, x)
-        shown.append(filled[:10])
-        it.found(f"outlines filled in, {name}: E |y − G(x)|", abs(filled - test).mean(), "{:.3f}")
-        it.found(f"… share of pixels that are grey, |pixel| < 0.8 (digits: {(abs(test) < 0.8).mean():.3f})",
-                 (abs(filled) < 0.8).mean(), "{:.3f}")
-        it.found("… recognised as the digit that it was", recognised(filled), "{:.1f} %")
+        filled = outputs(G.eval(), x)
+        found(f"outlines filled in, {name}", filled, test)
+        it.found(f"outlines filled in, {name}: share of grey pixels", (abs(filled) < 0.8).mean(), "{:.3f}")
     plots.samples(np.concatenate(shown), it.folder / "pairs.png")           # rows: digit, outline, both answers
 
     half, upright = len(images) // 2, sheared(images, -slants(images))
     a, b = upright[:half], sheared(upright[half:], np.full(len(images) - half, SLANT))      # no digit is in both
     x = sheared(test, -slants(test))
-    right = sheared(x, np.full(len(test), SLANT))
-    shown = [x[:10], right[:10]]
-    it.found("upright digits sheared, the right answers: recognised", recognised(right), "{:.1f} %")
-    it.found("… mean slant", slants(right).mean(), "{:.2f}")
+    right, shown = sheared(x, np.full(len(test), SLANT)), [x[:10]]
+    found("upright digits sheared, the right answers", right, right)
     for name, cycle in (("D alone", 0), ("D and the cycle", 10)):
-        y = translated(learn_styles(a, b, it.steps(600, 6000), it.rng(1), cycle), x)
-        shown.append(y[:10])
-        it.found(f"slanted without pairs, {name}: mean slant", slants(y).mean(), "{:.2f}")
-        it.found("… E |G(a) − right answer|", abs(y - right).mean(), "{:.3f}")
-        it.found("… recognised as the digit that it was", recognised(y), "{:.1f} %")
+        y = outputs(learn_styles(a, b, it.steps(600, 6000), it.rng(1), cycle).eval(), x)
+        found(f"slanted without pairs, {name}", y, right)
+        it.found(f"slanted without pairs, {name}: mean slant (right: {slants(right).mean():.2f})", slants(y).mean(), "{:.2f}")
     plots.samples(np.concatenate(shown), it.folder / "styles.png")          # rows: upright, right answer, both answers
