@@ -122,7 +122,7 @@ def _told(jobs):
              "noise_steps": "steps over which it falls to 0"}
     parts = []
     for name, about in names.items():
-        values = {task: job[name] for task, job in jobs.items() if job.get(name)}
+        values = {task: job[name] for task, job in jobs.items() if job.get(name) is not None}
         if len(set(values.values())) == 1:
             parts.append(f"{about} {next(iter(values.values())):g}")
         elif values:

@@ -183,6 +183,7 @@ def test_every_row_is_played_and_printed_beside_the_published_ones(tmp_path, mon
     page = (tmp_path / "modes.md").read_text()
     assert "| GAN, published | published | 400,000 | 10 | 6.3 ± 0.5 | 98.2 ± 0.2 | 0.45 ± 0.09 |" in page
     assert page.count("| 2 | 2 |") == 2 * len(modes.ROWS) and "98.89" in page
+    assert "β₁ 0.5 (ring) and 0 (grid), steps over" in page
     assert "γ of R₁ 0.0005 (ring) and 0.02 (grid)" in page and "GAN**: learning rate of G 0.0001, of D 0.0001, β₁ 0.8\n" in page
 
 
