@@ -77,20 +77,21 @@ def _seed_model(seed):
     return GAN(G, D, averaging=0.99, seed=seed)
 
 
-def _points(seed, r1, noise, decay_steps, beta1):
+def _points(seed, r1, noise, noise_steps, decay_steps, beta1):
     """Blurred at first, so that no mode is lost, and with ever smaller steps, so that each is hit; two time scales, R₁ and
     an averaged G.  benchmarks/results/modes.md"""
     G, D, betas = models.point_generator(seed=seed), models.point_discriminator(seed=seed), (beta1, 0.999)
     return GAN(G, D, latent=2, g_optimizer=Adam(G.parameters(), 1e-3, betas), d_optimizer=Adam(D.parameters(), 2e-3, betas),
-               averaging=0.999, seed=seed, r1=r1, instance_noise=noise, noise_steps=3000, decay_steps=decay_steps)
+               averaging=0.999, seed=seed, r1=r1, instance_noise=noise, noise_steps=noise_steps,
+               decay_steps=decay_steps)
 
 
 def _ring(seed):
-    return _points(seed, 0.0005, 0.2, 8000, beta1=0.5)
+    return _points(seed, 0.0005, 0.2, 3000, 8000, beta1=0.5)
 
 
 def _grid(seed):
-    return _points(seed, 0.02, 0.5, 12000, beta1=0.0)
+    return _points(seed, 0.02, 0.5, 6000, 12000, beta1=0.0)
 
 
 PRESETS = {

@@ -82,7 +82,7 @@ def play(it, k, n):
     images, labels = it.train
     few = choose(labels, it.rng(k, n, 0), n)
     real = images[few], labels[few]
-    G = train_gan(Projection(it.rng(k, n, 1)), *real, it.steps(1200, 8000), it.rng(k, n, 2), it.seed + k)
+    G = train_gan(Projection(it.rng(k, n, 1)), *real, it.steps(1200, 5000), it.rng(k, n, 2), it.seed + k)
     drawn = draw(G, it.rng(k, n, 3).standard_normal((POOL, LATENT)).astype(np.float32))
     rng = it.rng(k, n, 4)
 
@@ -96,7 +96,7 @@ def play(it, k, n):
     ways |= {"moved": also_moved(ways["alone"]), "both": also_moved(ways["samples"])}
     errors = {}
     for way in WAYS:
-        network = train(classifier(it.rng(k, n, 5)), ways[way], it.steps(600, 3000))        # from the same weights
+        network = train(classifier(it.rng(k, n, 5)), ways[way], it.steps(600, 2000))        # from the same weights
         errors[way] = 100 * (1 - metrics.accuracy(network, *it.test))
     return errors, drawn
 

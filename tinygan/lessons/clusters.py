@@ -112,13 +112,13 @@ def report(it, name, scores, *published):
 def lesson(it):
     (images, _), (test, truth) = it.train, it.test
     scores = []
-    for k in range(5 if it.full else 1):
-        G, f, D, Q = networks(64 if it.full else 16, it.rng(k, 0))
+    for k in range(3 if it.full else 1):
+        G, f, D, Q = networks(32 if it.full else 16, it.rng(k, 0))
         if k == 0:
             starts = it.steps(10, 10)
             by_pixels = agreement(k_means(images, test, starts, it.seed), truth)[0]
             by_features = agreement(k_means(outputs(f, images), outputs(f, test), starts, it.seed), truth)[0]
-        train(G, f, D, Q, images, it.steps(6_000, 20_000), it.rng(k, 1), it.say)
+        train(G, f, D, Q, images, it.steps(6_000, 12_000), it.rng(k, 1), it.say)
         score, digits = agreement(outputs(tg.Sequential(f, Q), test).argmax(axis=1), truth)
         scores.append(score)
         if k == 0:
