@@ -7,8 +7,8 @@ encoder E: a bidirectional GAN trains E beside G, D judges pairs, and must tell 
 
 At the optimum the pairs have the same distribution, so that E inverts G: G(E(x)) = x. In practice G(E(x)) is another
 digit written in a similar way. z has 50 numbers and x has 784, so E also is a reduction of the dimension.
-Source: Donahue, Krähenbühl & Darrell, "Adversarial Feature Learning" (2017), sections 2 and 3, and their code, from which
-the sizes are taken. Theirs took 400 epochs with weight decay; D has no batch normalisation here.
+Source: Donahue, Krähenbühl & Darrell, "Adversarial Feature Learning" (2017), sections 2 and 3, and their code, which has 50
+numbers too, but uniform ones, and trains for 400 epochs with weight decay.
 
 How good a feature is, the nearest neighbour says: each test digit gets the label of the training digit whose features are
 nearest. Nothing is trained for that, and no label read before. Four baselines stand beside, and they matter more than the
@@ -126,7 +126,8 @@ def lesson(it):
     for what, others in (("x", test), ("another digit", np.roll(test, 1, axis=0))):
         distance = np.linalg.norm((told_back - others).reshape(len(test), -1), axis=1).mean() / 2
         it.found(f"‖{what} − G(E(x))‖, pixels in [0, 1]", distance, "{:.2f}", PUBLISHED[what])
-    plots.rows([(label, images[k:k + 10]) for k in range(0, 40, 10) for label, images in (("x", test), ("G(E(x))", told_back))],
+    both = ("x", test), ("G(E(x))", told_back)
+    plots.rows([(label, digits[k:k + 10]) for k in range(0, 40, 10) for label, digits in both],
                it.folder / "told_back.png", "What E keeps of a test digit")
     shown = max(100, it.steps(1000, 1000))                              # of the map; t-SNE needs some neighbours
     picture({name: plane(found[name][1][:shown]) for name in MAPS}, truth).savefig(it.folder / "maps.png", dpi=120)
