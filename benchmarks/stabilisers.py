@@ -3,7 +3,7 @@ import argparse
 
 import numpy as np
 
-from tinygan import data, metrics, run
+from tinygan import data, metrics, presets
 
 from . import trainings
 
@@ -40,8 +40,8 @@ def main(arguments):
 
 def play(job):
     """One training, and the score of its samples."""
-    preset = run.PRESETS[job["task"]]
-    gan = run.stabilised(preset.build(job["seed"]), job["seed"], **job["told"])
+    preset = presets.PRESETS[job["task"]]
+    gan = presets.stabilised(preset.build(job["seed"]), job["seed"], **job["told"])
     gan.fit(preset.load(None), job["steps"], BATCH[job["task"]])
     if job["task"] == "ring":
         score = metrics.mode_score(gan.sample(2500, seed=job["seed"]), data.RING_MEANS, data.RING_SIGMA)

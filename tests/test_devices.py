@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import backend, conv, losses, ops, run
+from tinygan import backend, conv, losses, ops, presets, run
 from tinygan.norm import batch_norm
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -153,7 +153,7 @@ def test_optimisers(make, dtype, device, rng):
 
 
 def gan_of(preset, device, dtype="float32"):
-    gan = run.PRESETS[preset].build(0)
+    gan = presets.PRESETS[preset].build(0)
     for network in (gan.generator, gan.discriminator, gan.averaged):
         network.astype(dtype)
     return gan.to(device)
@@ -171,7 +171,7 @@ def test_three_steps_of_each_preset(preset, batch, dtype, difference, device):
     """In float32 Adam makes a whole step, of size lr, of a gradient that is nothing but rounding: single weights of the
     digits' model come to differ by a few 1e-5. The seed model's biases in front of batch norm have gradient 0, so there
     all of the gradient is rounding: it is compared in float64 alone, where what is left of it is far below Adam's ε."""
-    real = run.PRESETS[preset].load(None).astype(dtype)
+    real = presets.PRESETS[preset].load(None).astype(dtype)
     gans = [gan_of(preset, where, dtype) for where in (device, "cpu")]
     for gan in gans:
         gan.fit(real, 3, batch_size=batch)
@@ -181,7 +181,7 @@ def test_three_steps_of_each_preset(preset, batch, dtype, difference, device):
 
 
 def test_a_checkpoint_goes_from_device_to_device(device, tmp_path):
-    real = run.PRESETS["ring"].load(None)
+    real = presets.PRESETS["ring"].load(None)
     gan = gan_of("ring", device)
     gan.fit(real, 2)
     gan.save(tmp_path / "here.npz")
@@ -236,13 +236,13 @@ def test_a_step_stays_in_float32(preset, device, monkeypatch):
         made.append(tensor.dtype)
 
     monkeypatch.setattr(tg.Tensor, "__init__", noted)
-    metrics = gan.step(run.PRESETS[preset].load(None)[:4])
+    metrics = gan.step(presets.PRESETS[preset].load(None)[:4])
     assert len(made) > 50 and set(made) == {np.dtype("float32")}
     assert {str(value.dtype) for value in metrics.values()} == {"float32"}
 
 
 def test_metrics_come_in_one_transfer_every_twenty_steps(counters):
-    gan, real = gan_of("ring", "cuda"), run.PRESETS["ring"].load(None)
+    gan, real = gan_of("ring", "cuda"), presets.PRESETS["ring"].load(None)
     gan.fit(real, 1)
     before = counters()["d2h"]
     gan.fit(real, 60)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygan as tg
-from tinygan import checkpoint, run
+from tinygan import checkpoint, presets, run
 
 MEMORY = 30e6           # bytes that reading a checkpoint of 20 kB may take, whatever it claims
 
@@ -146,4 +146,4 @@ def test_any_config(tmp_path_factory, data):
     path.write_bytes(content)
     config = config_or_refused(path)
     if config is not None:
-        assert config["preset"] in run.PRESETS and config["steps"] >= 1 and config["batch_size"] >= 1
+        assert config["preset"] in presets.PRESETS and config["steps"] >= 1 and config["batch_size"] >= 1

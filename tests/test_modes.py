@@ -8,7 +8,7 @@ from PIL import Image
 
 import tinygan as tg
 from benchmarks import modes, stabilisers, trainings
-from tinygan import backend, data, landscape, metrics, ops, run
+from tinygan import backend, data, landscape, metrics, ops, presets, run
 from tinygan.cli import main
 
 
@@ -109,7 +109,7 @@ def test_the_window_is_a_square_around_the_data():
 
 
 def test_looking_changes_nothing(rng):
-    gan = run.stabilised(run.PRESETS["ring"].build(0), 0, spectral_norm=True)
+    gan = presets.stabilised(presets.PRESETS["ring"].build(0), 0, spectral_norm=True)
     gan.fit(data.ring(200)[0], 2)
     before = [array.copy() for array in gan.discriminator.arrays()]
     landscape.landscape(gan, rng.standard_normal((5, 2)), (-1, 1, -1, 1))
@@ -122,7 +122,7 @@ def test_a_run_draws_its_landscape(preset, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "FRAMES", 3)
     assert main(["train", preset, "--steps", "5", "--out", str(tmp_path / "run"), "--quiet"]) == 0
     assert imread(tmp_path / "run" / "landscape.png").shape[:2] == (744, 768)
-    frames = run.Frames(tg.GAN.load(tmp_path / "run" / "checkpoint.npz"), 5, run.PRESETS[preset].load(None),
+    frames = run.Frames(tg.GAN.load(tmp_path / "run" / "checkpoint.npz"), 5, presets.PRESETS[preset].load(None),
                         tmp_path / "run" / "frames.npz")
     with Image.open(tmp_path / "run" / "training.gif") as picture:
         assert picture.n_frames == len(frames.taken) == len(frames.landscapes) > 1
@@ -134,7 +134,7 @@ def test_a_run_draws_its_landscape(preset, tmp_path, monkeypatch):
 def test_the_landscape_on_the_device(device, rng):
     samples, results = rng.standard_normal((5, 2)), []
     for where in (device, "cpu"):
-        gan = run.PRESETS["ring"].build(0)
+        gan = presets.PRESETS["ring"].build(0)
         for network in (gan.generator, gan.discriminator, gan.averaged):
             network.astype(np.float64)
         results.append(landscape.landscape(gan.to(where), samples, (-1, 1, -1, 1)))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import checkpoint, run
+from tinygan import checkpoint, presets, run
 from tinygan.cli import main
 
 
@@ -184,7 +184,7 @@ def test_what_cannot_be_resumed(tmp_path, capsys):
 
 @pytest.mark.parametrize("part, index", [("generator", 2), ("discriminator", 4)])
 def test_a_number_that_is_not_finite_stops_the_run(part, index, tmp_path):
-    gan = run.PRESETS["ring"].build(0)
+    gan = presets.PRESETS["ring"].build(0)
 
     def spoil(gan, metrics):
         if gan.steps == 5:
@@ -200,14 +200,14 @@ def test_a_number_that_is_not_finite_stops_the_run(part, index, tmp_path):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")       # errstate holds in one thread alone
 def test_a_run_that_diverges_names_the_last_good_checkpoint(tmp_path, monkeypatch):
     real = tg.data.ring()[0]
-    build = run.PRESETS["ring"].build
+    build = presets.PRESETS["ring"].build
 
     def wild(seed):
         gan = build(seed)
         gan.g_optimizer = gan.d_optimizer = tg.SGD([*gan.generator.parameters(), *gan.discriminator.parameters()], lr=1e30)
         return gan
 
-    monkeypatch.setitem(run.PRESETS, "wild", run.Preset("", lambda folder: real, wild, 50))
+    monkeypatch.setitem(presets.PRESETS, "wild", presets.Preset("", lambda folder: real, wild, 50))
     with np.errstate(all="ignore"), pytest.raises(tg.TinyganError, match="diverged in step .*checkpoint, of step 0"):
         run.train("wild", tmp_path / "run", quiet=True)
     assert tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps == 0

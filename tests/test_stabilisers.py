@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import backend, checkpoint, layers, losses, run
+from tinygan import backend, checkpoint, layers, losses, presets, run
 from tinygan.cli import main
 
 
@@ -247,7 +247,7 @@ OPTIONS = {"r1": {"r1": 0.5}, "decay": {"decay_steps": 5}, "gradient penalty": {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_resumed_in_the_same_bytes(name, tmp_path):
     real = tg.data.ring(500)[0]
-    straight, stopped = (run.stabilised(run.PRESETS["ring"].build(0), 0, **OPTIONS[name]) for _ in range(2))
+    straight, stopped = (presets.stabilised(presets.PRESETS["ring"].build(0), 0, **OPTIONS[name]) for _ in range(2))
     straight.fit(real, 6)
     for _ in range(6):
         stopped.fit(real, 1)
@@ -274,7 +274,7 @@ def test_a_run_with_all_options_is_resumed_in_the_same_bytes(tmp_path, monkeypat
 def test_each_option_changes_the_game():
     states, without = {}, {"r1": 0.0, "averaging": 0.0, "g_lr": 1e-3, "d_lr": 1e-3}
     for name, options in {"none": {}, **OPTIONS}.items():
-        gan = run.stabilised(run.PRESETS["ring"].build(0), 0, **without | options)
+        gan = presets.stabilised(presets.PRESETS["ring"].build(0), 0, **without | options)
         gan.fit(tg.data.ring(500)[0], 3)
         states[name] = np.concatenate([gan.generate(np.ones((3, 2))).ravel(), *[p.data.ravel() for p in gan.discriminator.parameters()]])
     names = list(states)
@@ -321,7 +321,7 @@ def test_stabilisers_belong_to_a_new_run(tmp_path, capsys):
 def test_steps_with_everything_on_the_device(device):
     ends = []
     for where in (device, "cpu"):
-        gan = run.stabilised(run.PRESETS["ring"].build(0), 0, **OPTIONS["all"])
+        gan = presets.stabilised(presets.PRESETS["ring"].build(0), 0, **OPTIONS["all"])
         for network in (gan.generator, gan.discriminator, gan.averaged):
             network.astype(np.float64)
         gan.to(where).fit(tg.data.ring(500)[0].astype(np.float64), 3, batch_size=16)
@@ -333,14 +333,14 @@ def test_steps_with_everything_on_the_device(device):
 def test_instance_noise_is_one_more_upload(cost_of_a_step):
     costs = []
     for options in ({"instance_noise": 0.0}, {"instance_noise": 0.3}):
-        gan = run.stabilised(run.PRESETS["ring"].build(0), 0, **options).to("cuda")
+        gan = presets.stabilised(presets.PRESETS["ring"].build(0), 0, **options).to("cuda")
         costs.append(cost_of_a_step(gan, tg.data.ring(16)[0]))
     assert [cost["h2d"] for cost in costs] == [2, 3] and all(cost["d2h"] == cost["syncs"] == 0 for cost in costs)
 
 
 @pytest.mark.parametrize("options", [{"r1": 1.0}, {"spectral_norm": True}, {"label_smoothing": 0.1}, {"gradient_penalty": 1.0}])
 def test_a_stabiliser_costs_no_download(options, cost_of_a_step):
-    gan, x = run.stabilised(run.PRESETS["ring"].build(0), 0, instance_noise=0.0, **options).to("cuda"), tg.data.ring(16)[0]
+    gan, x = presets.stabilised(presets.PRESETS["ring"].build(0), 0, instance_noise=0.0, **options).to("cuda"), tg.data.ring(16)[0]
     cost = cost_of_a_step(gan, x)
     assert cost["d2h"] == cost["syncs"] == 0 and cost["h2d"] <= 3
 

@@ -8,7 +8,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 import tinygan as tg
-from tinygan import run
+from tinygan import presets
 from tinygan.cli import main
 from tinygan.theory import dirac, gauss1d
 
@@ -246,4 +246,4 @@ def test_help_names_the_studies(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     said = capsys.readouterr().out
-    assert all(name in said and study.about in said for name, study in run.STUDIES.items())
+    assert all(name in said and study.about in said for name, study in presets.STUDIES.items())

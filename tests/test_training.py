@@ -6,7 +6,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import tinygan as tg
-from tinygan import run
+from tinygan import presets
 
 LATENT = 4
 
@@ -210,7 +210,7 @@ def test_other_bad_input(images, tmp_path):
 
 def test_one_z_is_one_image_whatever_stands_beside_it():
     """To the last bit: in small and large company, alone, and from the noise itself."""
-    gan = run.PRESETS["digits"].build(0)
+    gan = presets.PRESETS["digits"].build(0)
     few, many = gan.sample(3, seed=7), gan.sample(40, seed=7)
     assert np.array_equal(few, many[:3])
     z = np.random.default_rng(7).standard_normal((40, gan.latent))

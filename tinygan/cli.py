@@ -8,6 +8,7 @@ import numpy as np
 
 from . import animation, lessons, plots, proofs, run
 from .errors import TinyganError
+from .presets import PRESETS, STUDIES
 from .training import GAN
 
 FORMATS = (".png", ".npy", ".npz")
@@ -55,7 +56,7 @@ def _parser():
         formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    presets = "\n".join(f"  {name:8} {preset.about}" for name, preset in (run.PRESETS | run.STUDIES).items())
+    presets = "\n".join(f"  {name:8} {preset.about}" for name, preset in (PRESETS | STUDIES).items())
     train = commands.add_parser(
         "train", help="train a GAN and write a run folder", formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="tinygan train [NAME] [options]",

@@ -1,0 +1,100 @@
+"""What `tinygan train NAME` plays: presets, which are GANs and their data, and studies, whose outcome is known."""
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from . import data, layers, models
+from .errors import TinyganError
+from .optim import Adam
+from .theory import dirac, gauss1d
+from .training import GAN
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What `tinygan train NAME` plays."""
+    about: str
+    load: Callable            # folder or None → array of real samples
+    build: Callable           # seed → GAN
+    steps: int
+    batch_size: int = 64
+    modes: tuple = None       # of a mixture: means (K, 2), σ
+
+
+def _digits(folder):
+    """The packaged digits; those in a folder; or, for "mnist", the full MNIST from the cache or from the network."""
+    if str(folder) == "mnist":
+        folder = data.download_mnist()
+    return data.mnist_folder(folder)[0] if folder else data.digits()[0]
+
+
+def _mnist(folder):
+    return _digits(folder or "mnist")
+
+
+def _small(seed):
+    G, D = models.small_generator(seed=seed), models.small_discriminator(seed=seed)
+    return GAN(G, D, g_optimizer=Adam(G.parameters(), lr=1e-3), d_optimizer=Adam(D.parameters(), lr=1e-3),
+               averaging=0.99, seed=seed)
+
+
+def _seed_model(seed):
+    G, D = models.seed_generator(seed=seed), models.seed_discriminator(batch_norm=False, seed=seed)
+    return GAN(G, D, averaging=0.99, seed=seed)
+
+
+def _points(seed, r1, noise, noise_steps, decay_steps, beta1):
+    """Blurred at first, so that no mode is lost, and with ever smaller steps, so that each is hit; two time scales, R₁ and
+    an averaged G.  benchmarks/results/modes.md"""
+    G, D, betas = models.point_generator(seed=seed), models.point_discriminator(seed=seed), (beta1, 0.999)
+    return GAN(G, D, latent=2, g_optimizer=Adam(G.parameters(), 1e-3, betas), d_optimizer=Adam(D.parameters(), 2e-3, betas),
+               averaging=0.999, seed=seed, r1=r1, instance_noise=noise, noise_steps=noise_steps,
+               decay_steps=decay_steps)
+
+
+def _ring(seed):
+    return _points(seed, 0.0005, 0.2, 3000, 8000, beta1=0.5)
+
+
+def _grid(seed):
+    return _points(seed, 0.02, 0.5, 6000, 12000, beta1=0.0)
+
+
+PRESETS = {
+    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 3000, 32),
+    "mnist": Preset("the 60,000 digits of MNIST (downloaded, or --data DIR), the default recipe", _mnist, _small, 10000, 32),
+    "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
+    "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _ring, 8000, 100,
+                   (data.RING_MEANS, data.RING_SIGMA)),
+    "grid": Preset("25 Gaussians on a grid", lambda folder: data.grid()[0], _grid, 12000, 100,
+                   (data.GRID_MEANS, data.GRID_SIGMA)),
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A game whose outcome is known (theory/): `tinygan train NAME` plays it and puts theory beside it."""
+    about: str
+    play: Callable            # folder, seed, steps, say → the numbers
+    steps: int
+
+
+STUDIES = {
+    "gauss1d": Study("theory: N(0, 1) on a line, D beside the optimal D", gauss1d.study, 1500),
+    "dirac": Study("theory: one number each for D and G, which steps converge", dirac.study, 400),
+}
+
+
+def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **options):
+    """The GAN with what is asked for in place of its own; options are arguments of GAN."""
+    if spectral_norm:
+        gan.discriminator = layers.spectral_norm(gan.discriminator, np.random.default_rng([seed, 2]))
+    for name, lr, optimiser in (("g_lr", g_lr, gan.g_optimizer), ("d_lr", d_lr, gan.d_optimizer)):
+        if lr is not None and not 0 < lr < np.inf:
+            raise TinyganError(f"{name} {lr} came: expected a number above 0, such as 0.001")
+        optimiser.lr = optimiser.lr if lr is None else lr
+    own = {"gradient_penalty": gan.penalty, "averaging": gan.averaging, "r1": gan.r1, "label_smoothing": gan.label_smoothing,
+           "instance_noise": gan.instance_noise, "noise_steps": gan.noise_steps, "decay_steps": gan.decay_steps}
+    return GAN(gan.generator, gan.discriminator, gan.latent, gan.loss, gan.g_optimizer, gan.d_optimizer, seed=seed,
+               **(own | options))
