@@ -1,6 +1,5 @@
 """The outcome of every lesson over several seeds, beside the published numbers, with the pictures of the first run."""
 import argparse
-import re
 import tempfile
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def version(job):
 def write(lines):
     """The page of all that has been run so far."""
     parts = [["What `tinygan lesson NAME` finds, and `tinygan lesson NAME --full`: mean ± standard deviation over the seeds 0, "
-              "1, …, or the one number of a single run, which for some lessons is a mean over trainings itself. The short "
+              "1, … (of a single one, over the trainings in it, where there are several). The short "
               "version learns from the packaged 5,000 digits and is tested on 1,000 others of MNIST's test digits, the full "
               "one on MNIST's 60,000 and 10,000. The published numbers come from other networks and much longer trainings."]]
     for name in lessons.LESSONS:
@@ -75,17 +74,15 @@ def _version(name, kind, runs):
     minutes = np.median([line["seconds"] for line in runs]) / 60
     seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
     together = zip(*(line["result"]["rows"] for line in runs), strict=True)
-    rows = [(row["what"], spread(row["form"], [other["value"] for other in (row, *others)]), row["published"])
-            for row, *others in together]
+    rows = [(row["what"], outcome([row, *others]), row["published"]) for row, *others in together]
     pictures = [f"![{path.stem}](lessons/{path.name})" for path in sorted(PICTURES.glob(f"{name}-{kind}-*.png"))]
     return [[f"### {kind.capitalize()}: {seeds}, {minutes:.0f} minutes each, on one core", "",
              *trainings.table(("", "here", "published"), rows)], pictures]
 
 
-def spread(form, values):
-    """The mean ± standard deviation in a row's form, its unit once: "{:.1f} %" → "3.1 ± 0.2 %"."""
-    number = re.search(r"\{.*?\}", form)[0]
-    text = number.format(np.mean(values))
-    if len(values) > 1:
-        text += f" ± {number.format(np.std(values, ddof=1))}"
-    return form.replace(number, text)
+def outcome(rows):
+    """The row of one seed as it stands, of several the mean ± standard deviation over them."""
+    if len(rows) == 1:
+        return str(lessons.Row(**rows[0]))
+    values = [row["value"] for row in rows]
+    return lessons.written(rows[0]["form"], np.mean(values), np.std(values, ddof=1))

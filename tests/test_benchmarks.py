@@ -18,11 +18,11 @@ def test_rows_of_equal_names_have_a_bar_each(tmp_path, monkeypatch):
     assert axis.get_ylim()[0] > axis.get_ylim()[1]          # the first row is on top
 
 
-@pytest.mark.parametrize("form, values, text", [
-    ("{:.1f} %", [3, 3.2, 3.4], "3.2 ± 0.2 %"), ("{:.1f} %", [3.14], "3.1 %"), ("{:.2f} ± 0.10 %", [1.0], "1.00 ± 0.10 %"),
-    ("{:.0f}", [1, 3], "2 ± 1")])
-def test_a_spread_is_written_in_the_form_of_its_row(form, values, text):
-    assert lessons.spread(form, values) == text
+@pytest.mark.parametrize("form, values, spread, text", [
+    ("{:.1f} %", [3, 3.2, 3.4], None, "3.2 ± 0.2 %"), ("{:.1f} %", [3.14], None, "3.1 %"), ("{:.2f} %", [1.0], 0.1, "1.00 ± 0.10 %"),
+    ("{:.0f}", [1, 3], 7.0, "2 ± 1")])
+def test_the_outcome_of_several_seeds_has_their_spread(form, values, spread, text):
+    assert lessons.outcome([{"what": "", "value": value, "form": form, "spread": spread} for value in values]) == text
 
 
 def test_lessons_that_were_run_are_not_run_again(tmp_path, monkeypatch, capsys):

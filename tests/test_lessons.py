@@ -37,3 +37,11 @@ def test_a_folder_is_not_overwritten(name, tmp_path, capsys):
     (tmp_path / "run" / "thesis.txt").write_text("years")
     with pytest.raises(tg.TinyganError, match="exists already"):
         lessons.run(name, tmp_path / "run", steps=1)
+
+
+def test_several_runs_are_told_by_mean_and_deviation(tmp_path):
+    said = []
+    it = lessons.Lesson(tmp_path, None, None, say=said.append)
+    it.found("error", [1.0, 2.0, 3.0], "{:.1f} %")
+    it.found("error", [2.0], "{:.1f} %", "3 %")
+    assert said == ["error: 2.0 ± 1.0 %", "error: 2.0 %   (published: 3 %)"] and it.rows[1].spread is None

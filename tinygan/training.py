@@ -196,8 +196,8 @@ class GAN:
         if not self.averaging:
             return
         decay = min(self.averaging, (1 + self.steps) / (10 + self.steps))
-        for mean, now in zip(self.averaged.arrays(), self.generator.arrays()):
-            elementwise(_move_towards, mean, now, numbers=(1 - decay,))
+        for kept, now in zip(self.averaged.arrays(), self.generator.arrays()):
+            elementwise(_move_towards, kept, now, numbers=(1 - decay,))
 
     def _next_batch(self, total, batch_size):
         """The indices of the next batch. Each epoch passes through all images once, in a new order; an epoch's last few

@@ -24,12 +24,20 @@ LESSONS = ("conditional", "semi_supervised", "clusters", "features", "augmentati
 class Row:
     """One number of a lesson's outcome, beside what others published: text, as numbers of other protocols are."""
     what: str
-    value: float
+    value: float                    # of several runs the mean
     form: str = "{:.1f}"            # how the value is written, its unit included
     published: str = ""
+    spread: float = None            # of several runs the standard deviation
 
     def __str__(self):
-        return self.form.format(self.value)
+        return written(self.form, self.value, self.spread)
+
+
+def written(form, value, spread=None):
+    """The value in its form, with ± spread before the unit: "{:.1f} %" → "3.1 ± 0.2 %"."""
+    number = form[form.index("{"):form.index("}") + 1]
+    text = number.format(value) + ("" if spread is None else f" ± {number.format(spread)}")
+    return form.replace(number, text)
 
 
 @dataclass(frozen=True)
@@ -54,8 +62,9 @@ class Lesson:
         return np.random.default_rng([self.seed, *stream])
 
     def found(self, what, value, form="{:.1f}", published=""):
-        """Note a number of the outcome, and say it."""
-        self.rows.append(Row(what, float(value), form, published))
+        """Note a number of the outcome, or a list of them, one of each run, and say it."""
+        spread = float(np.std(value, ddof=1)) if np.size(value) > 1 else None
+        self.rows.append(Row(what, float(np.mean(value)), form, published, spread))
         self.say(f"{what}: {self.rows[-1]}" + (f"   (published: {published})" if published else ""))
 
 

@@ -110,9 +110,7 @@ def lesson(it):
         runs = [play(it, k, n) for k in range(3 if it.full else 1)]
         for way in WAYS:
             errors[n, way] = [found[way] for found, _ in runs]
-            spread = f" ± {np.std(errors[n, way], ddof=1):.2f}" if len(runs) > 1 else ""
-            it.found(f"error on {len(it.test[0]):,} test digits, {n} of each class, {way}", np.mean(errors[n, way]),
-                     "{:.2f}" + spread + " %")
+            it.found(f"error on {len(it.test[0]):,} test digits, {n} of each class, {way}", errors[n, way], "{:.2f} %")
         drawn, asked = runs[0][1]
         it.found(f"samples of the GAN trained on {n} of each class: recognised as the class asked for",
                  100 * metrics.accuracy(judge, drawn, asked), "{:.1f} %")

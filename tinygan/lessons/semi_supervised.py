@@ -157,11 +157,9 @@ def lesson(it):
     runs = [play(it, k) for k in range(3 if it.full else 1)]
     n = len(it.test[0])
     for name, published in ((ALONE, ""), (GAME, PUBLISHED), (ALL, "")):
-        last = np.array([curves[name][-1][1] for curves, _, _ in runs])
-        it.found(f"error on {n:,} test digits, {name}", last.mean(), "{:.2f} %", published)
+        last = [curves[name][-1][1] for curves, _, _ in runs]
+        it.found(f"error on {n:,} test digits, {name}", last, "{:.2f} %", published)
         it.say("  wrong: " + ", ".join(f"{percent * n / 100:.0f}" for percent in last) + f" of {n:,}")
-        if len(runs) > 1:
-            it.found(f"its standard deviation over {len(runs)} runs", last.std(ddof=1), "{:.2f} %")
     curves, known, drawn = runs[0]
     plots.samples(known, it.folder / "labelled.png")
     plots.samples(drawn, it.folder / "samples.png")
