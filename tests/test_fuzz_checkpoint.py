@@ -93,15 +93,30 @@ def paths(value, path=()):
         yield from paths(part, (*path, key))
 
 
+def owner_of(place, about):
+    """The dict or list in which the last part of the place stands."""
+    for key in place[:-1]:
+        about = about[key]
+    return about
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, [9] * 2000, 10 ** 400, float("nan"), None], ids=["text", "list", "large", "nan", "null"])
+def test_the_same_in_every_place_of_a_description(saved, value):
+    for place in paths(saved[2]):
+        if place:
+            about = copy.deepcopy(saved[2])
+            owner_of(place, about)[place[-1]] = value
+            checkpoint.write(saved[0] / "said.npz", about, saved[3], keep=False)
+            read_or_refused(saved[0] / "said.npz")
+
+
 @settings(max_examples=500)
 @given(st.data())
 def test_a_description_that_says_something_else(saved, data):
     about = copy.deepcopy(saved[2])
     for _ in range(data.draw(st.integers(1, 2))):
         place = data.draw(st.sampled_from([path for path in paths(about) if path]))
-        owner = about
-        for key in place[:-1]:
-            owner = owner[key]
+        owner = owner_of(place, about)
         if data.draw(st.booleans()):
             owner[place[-1]] = data.draw(json_values)
         elif isinstance(owner, dict):

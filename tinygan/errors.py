@@ -18,7 +18,7 @@ class Diverged(TinyganError):
                          "and take a smaller learning rate or another loss")
 
 
-def brief(value):
-    """What is said of a value or an error in a sentence: its text, in one line, cut where it gets long."""
+def brief(value, most=200):
+    """What is said of a value or an error in a sentence: its text, in one line, cut after so many characters."""
     text = " ".join(str(value).split())
-    return text if len(text) <= 200 else text[:200] + "…"
+    return text if len(text) <= most else text[:most] + "…"

@@ -104,7 +104,7 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False):
         raise TinyganError(f"--steps {steps} came, and the run in {folder} has {gan.steps} already: give more, in all")
     real = PRESETS[config["preset"]].load(data_folder or config["data"])
     if fingerprint(real) != config["images"]:
-        raise TinyganError(f"the run in {folder} was begun with other data ({config['images']}) than came now "
+        raise TinyganError(f"the run in {folder} was begun with other data ({brief(config['images'])}) than came now "
                            f"({fingerprint(real)}): give --data with the folder that it had")
     config |= {"steps": steps, **versions()}
     say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import checkpoint, layers
 from .backend import all_finite, array_module, at_hand, elementwise, is_array, like, one_blas_thread, to_numpy
-from .errors import Diverged, TinyganError
+from .errors import Diverged, TinyganError, brief
 from .losses import LOSSES, gradient_penalty, r1_penalty, smoothed_discriminator_loss
 from .ops import mean, sigmoid
 from .optim import OPTIMISERS, Adam
@@ -285,12 +285,13 @@ class GAN:
         about, arrays = checkpoint.read(path)
         try:
             if about["format"] != FORMAT:
-                raise TinyganError(f"it has checkpoint format {about['format']}, "
+                raise TinyganError(f"it has checkpoint format {brief(about['format'])}, "
                                    f"and this tinygan reads format {FORMAT}: use the version that wrote it")
             return cls._restored(about, arrays)
         except TinyganError as error:
-            raise TinyganError(f"{path} cannot be used: {error}") from error
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise TinyganError(f"{path} cannot be used: {brief(error, 600)}") from error
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError,
+                SyntaxError) as error:              # this one is NumPy's, which parses the name of a type
             raise checkpoint.damaged(path, error) from error
 
     @classmethod
