@@ -49,7 +49,9 @@ def main(arguments):
     options = parser.parse_args(arguments)
     jobs = [job(task, row, seed, options.steps or STEPS[task]) for row in options.rows
             for seed in range(options.seeds if row == MAIN else options.other_seeds) for task in options.tasks]
-    lines = trainings.train_missing("modes", jobs, play, options.processes)
+    trainings.train_missing("modes", jobs, play, options.processes)
+    every = [job(task, row, seed, options.steps or STEPS[task]) for row in ROWS for seed in range(100) for task in MIXTURES]
+    lines = [line for line in trainings.lines("modes") if line["job"] in every]     # of earlier calls too, with these settings
     write(lines, "python -m benchmarks modes " + " ".join(arguments))
 
 
