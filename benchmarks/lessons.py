@@ -26,7 +26,7 @@ def main(arguments):
     options = parser.parse_args(arguments)
     jobs = [{"lesson": name, "full": options.full, "seed": seed} for seed in range(options.seeds) for name in options.lessons]
     trainings.train_missing("lessons", jobs, Play(options.data), options.processes)
-    write(trainings.lines("lessons"))
+    write(trainings.lines("lessons"), " ".join(["python -m benchmarks lessons", *arguments]))
 
 
 class Play:
@@ -51,7 +51,7 @@ def version(job):
     return "full" if job["full"] else "short"
 
 
-def write(lines):
+def write(lines, command):
     """The page of all that has been run so far."""
     parts = [["What `tinygan lesson NAME` finds, and `tinygan lesson NAME --full`: mean ± standard deviation over the seeds 0, "
               "1, … (of a single one, over the trainings in it, where there are several). The short "
@@ -63,8 +63,7 @@ def write(lines):
             parts.append([f"## {name}", "", lessons.about(name)])
         for kind in ("short", "full"):
             parts += _version(name, kind, [line for line in runs if version(line["job"]) == kind])
-    trainings.write_page("lessons", "The lessons", "python -m benchmarks lessons --processes 2` and `… --full --data DIR",
-                         max(line["date"] for line in lines), parts)
+    trainings.write_page("lessons", "The lessons", command, max(line["date"] for line in lines), parts)
 
 
 def _version(name, kind, runs):

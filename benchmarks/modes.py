@@ -50,9 +50,14 @@ def main(arguments):
     jobs = [job(task, row, seed, options.steps or STEPS[task]) for row in options.rows
             for seed in range(options.seeds if row == MAIN else options.other_seeds) for task in options.tasks]
     trainings.train_missing("modes", jobs, play, options.processes)
-    every = [job(task, row, seed, options.steps or STEPS[task]) for row in ROWS for seed in range(100) for task in MIXTURES]
-    lines = [line for line in trainings.lines("modes") if line["job"] in every]     # of earlier calls too, with these settings
+    lines = [line for line in trainings.lines("modes") if _of_today(line["job"], options.steps)]
     write(lines, "python -m benchmarks modes " + " ".join(arguments))
+
+
+def _of_today(known, steps):
+    """Whether a training, of this call or an earlier one, had the settings that its row has now."""
+    task, row = known["task"], known["row"]
+    return row in ROWS and known == job(task, row, known["seed"], steps or STEPS[task])
 
 
 def job(task, row, seed, steps):
@@ -87,7 +92,8 @@ def write(lines, command):
     parts = [["A short training beside the published 400,000 steps, on the published data, noise and batches of "
               f"{BATCH}; {SAMPLES:,} samples of each run, in evaluation mode; mean ± standard error over the runs. A mode is "
               "covered by one sample within 3σ; the mixture itself has 98.89 % within 3σ and reverse KL 0. The settings of the "
-              "stabilised rows were chosen on seeds 0 and 8 (ring) and 20 to 25 (grid)."]]
+              "stabilised rows were chosen on seeds 0 and 8 (ring) and 20 to 25 (grid). The command above was the last call; each call "
+              "adds what is missing, n runs of a row with `--rows ROW --other-seeds n`, of the first with `--seeds n`."]]
     for task, (_, means, _) in MIXTURES.items():
         rows = [(f"{name}, published", "published", f"{400_000:,}", "10", *numbers, "") for name, *numbers in PUBLISHED[task]]
         for row in ROWS:

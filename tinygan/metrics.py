@@ -136,11 +136,16 @@ def accuracy(network, images, labels):
         return float((network(images).data.argmax(axis=1) == labels).mean())
 
 
+def untrained_classifier(rng):
+    """images (N, 28, 28, 1) → logits (N, 10), with random weights."""
+    return Sequential(Conv2D(1, 16, 4, stride=2), LeakyReLU(0.1), Conv2D(16, 32, 4, stride=2), LeakyReLU(0.1),
+                      Flatten(), Dense(7 * 7 * 32, 64), LeakyReLU(0.1), Dense(64, 10)).initialise(rng)
+
+
 def train_classifier(epochs=30, batch_size=64, seed=0):
     """A new classifier, trained on the 5,000 packaged digits."""
     rng = np.random.default_rng(seed)
-    network = Sequential(Conv2D(1, 16, 4, stride=2), LeakyReLU(0.1), Conv2D(16, 32, 4, stride=2), LeakyReLU(0.1),
-                         Flatten(), Dense(7 * 7 * 32, 64), LeakyReLU(0.1), Dense(64, 10)).initialise(rng)
+    network = untrained_classifier(rng)
     optimiser = Adam(network.parameters(), lr=1e-3, betas=(0.9, 0.999))
     images, labels = data.digits()
     for epoch in range(epochs):

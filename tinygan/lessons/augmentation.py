@@ -35,13 +35,6 @@ TURN, SHIFT = 15, 2                     # degrees and pixels, at most
 POOL = 500                              # samples of each class
 
 
-def classifier(rng):
-    """images (N, 28, 28, 1) → logits (N, 10)"""
-    return tg.Sequential(tg.Conv2D(1, 16, 4, stride=2), tg.LeakyReLU(0.1), tg.Conv2D(16, 32, 4, stride=2),
-                         tg.LeakyReLU(0.1), tg.Flatten(), tg.Dense(7 * 7 * 32, 64), tg.LeakyReLU(0.1),
-                         tg.Dense(64, 10)).initialise(rng)
-
-
 def train(network, batch, steps):
     """batch() gives images and labels. The learning rate falls in a straight line to 0."""
     adam = tg.Adam(network.parameters(), betas=(0.9, 0.999))
@@ -96,7 +89,7 @@ def play(it, k, n):
     ways |= {"moved": also_moved(ways["alone"]), "both": also_moved(ways["samples"])}
     errors = {}
     for way in WAYS:
-        network = train(classifier(it.rng(k, n, 5)), ways[way], it.steps(600, 2000))        # from the same weights
+        network = train(metrics.untrained_classifier(it.rng(k, n, 5)), ways[way], it.steps(600, 2000))        # from the same weights
         errors[way] = 100 * (1 - metrics.accuracy(network, *it.test))
     return errors, drawn
 

@@ -142,17 +142,18 @@ def sheared(images, by):
 def lesson(it):
     judge, (images, _), (test, labels) = metrics.classifier(), it.train, it.test
 
-    def found(who, pictures, answers):
+    def recognised(who, pictures):
         it.found(f"{who}: recognised as the digit that it was", 100 * metrics.accuracy(judge, pictures, labels), "{:.1f} %")
-        it.found(f"{who}: E |it − the right answer|", abs(pictures - answers).mean(), "{:.3f}")
         shown.append(pictures[:10])
 
-    x, shown = outlines(test), [test[:10], outlines(test)[:10]]
+    x, outlined = outlines(test), outlines(images)
+    shown = [test[:10], x[:10]]
     it.found("test digits: share of pixels that are grey, |pixel| < 0.8", (abs(test) < 0.8).mean(), "{:.3f}")
     for name, adversarial in (("distance alone", False), ("distance and D", True)):
-        G = learn_pairs(outlines(images), images, it.steps(600, 6000), it.rng(0), adversarial)
+        G = learn_pairs(outlined, images, it.steps(600, 6000), it.rng(0), adversarial)
         filled = outputs(G.eval(), x)
-        found(f"outlines filled in, {name}", filled, test)
+        recognised(f"outlines filled in, {name}", filled)
+        it.found(f"outlines filled in, {name}: E |G(x) − y|", abs(filled - test).mean(), "{:.3f}")
         it.found(f"outlines filled in, {name}: share of grey pixels", (abs(filled) < 0.8).mean(), "{:.3f}")
     plots.samples(np.concatenate(shown), it.folder / "pairs.png")           # rows: digit, outline, both answers
 
@@ -160,9 +161,10 @@ def lesson(it):
     a, b = upright[:half], sheared(upright[half:], np.full(len(images) - half, SLANT))      # no digit is in both
     x = sheared(test, -slants(test))
     right, shown = sheared(x, np.full(len(test), SLANT)), [x[:10]]
-    found("upright digits sheared, the right answers", right, right)
+    recognised("upright digits sheared, the right answers", right)
     for name, cycle in (("D alone", 0), ("D and the cycle", 10)):
         y = outputs(learn_styles(a, b, it.steps(600, 6000), it.rng(1), cycle).eval(), x)
-        found(f"slanted without pairs, {name}", y, right)
+        recognised(f"slanted without pairs, {name}", y)
+        it.found(f"slanted without pairs, {name}: E |G(a) − right answer|", abs(y - right).mean(), "{:.3f}")
         it.found(f"slanted without pairs, {name}: mean slant (right: {slants(right).mean():.2f})", slants(y).mean(), "{:.2f}")
     plots.samples(np.concatenate(shown), it.folder / "styles.png")          # rows: upright, right answer, both answers
