@@ -19,9 +19,10 @@ def test_encoder_and_generator_play_with_the_labels_exchanged(rng):
     x, z = rng.uniform(-1, 1, (3, 28, 28, 1)), rng.standard_normal((3, 50))
 
     def loss(x, z):
-        return features.discriminator_loss(D(features.pair(G(z), z)), D(features.pair(x, E(x))))
+        return features.makers_loss(E, G, D, x, z)
 
     p_fake, p_real = (1 / (1 + np.exp(-D(pair).data)) for pair in (features.pair(G(z), z), features.pair(tg.Tensor(x), E(x))))
+    assert abs(p_fake - p_real).min() > 0.01                    # or their exchange would not be seen
     assert float(loss(tg.Tensor(x), tg.Tensor(z))) == pytest.approx(-(np.log(p_fake) + np.log(1 - p_real)).mean())
     report = tg.check_gradients(loss, x, z)
     assert len(report.rows) == 2 + 2 + 2 + 4                    # x and z, weight and bias of E, of G, and twice of D

@@ -63,6 +63,17 @@ def pair(x, z):
     return tg.ops.concatenate([tg.ops.reshape(x, len(x), 28 * 28), z], axis=1)
 
 
+def pair_logits(E, G, D, x, z):
+    """What D says of (x, E(x)) and of (G(z), z), logits (N, 1) each"""
+    return D(pair(x, E(x))), D(pair(G(z), z))
+
+
+def makers_loss(E, G, D, x, z):
+    """E and G want each pair taken for the other kind: D's own loss with its two arguments exchanged."""
+    real, fake = pair_logits(E, G, D, x, z)
+    return discriminator_loss(fake, real)
+
+
 def train(E, G, D, images, steps, rng):
     """The game of pairs. No label comes in here."""
     players = E.parameters() + G.parameters()
@@ -71,12 +82,11 @@ def train(E, G, D, images, steps, rng):
         adam.lr = d_adam.lr = LR * min(1, 2 - 2 * step / steps)         # falls to 0 in the second half
         x, z = batch(images, rng)
         d_adam.zero_grad()
-        discriminator_loss(D(pair(x, E(x).detach())), D(pair(G(z).detach(), z))).backward()
+        discriminator_loss(*pair_logits(E, G, D, x, z)).backward(inputs=D.parameters())
         d_adam.step()
         x, z = batch(images, rng)
         adam.zero_grad()
-        # E and G want each pair taken for the other kind: D's own loss with its two arguments exchanged.
-        discriminator_loss(D(pair(G(z), z)), D(pair(x, E(x)))).backward(inputs=players)
+        makers_loss(E, G, D, x, z).backward(inputs=players)
         adam.step()
 
 
