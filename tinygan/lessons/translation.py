@@ -56,16 +56,16 @@ def discriminator(channels):
                          tg.Flatten(), tg.Dense(7 * 7 * 4 * WIDTH, 1))
 
 
-def distance(a, b):
-    """E |a − b|"""
-    return abs(a - b).mean()
+def beside(x, y):
+    """What D of the pairs sees: two images, (N, 28, 28, 1) each → (N, 28, 28, 2)"""
+    return ops.concatenate([x, y], axis=3)
 
 
-def descend(optimiser, loss, inputs):
-    """One step of the optimiser against the loss, a function without arguments."""
-    optimiser.zero_grad()
-    loss().backward(inputs=inputs)
-    optimiser.step()
+def pairs_loss(G, D, x, y):
+    """L_G of the first equation; without its first term where there is no D"""
+    filled = G(x)
+    near = 100 * abs(y - filled).mean()
+    return near if D is None else generator_loss(D(beside(x, filled))) + near
 
 
 def learn_pairs(x, y, steps, rng, adversarial):
@@ -77,16 +77,22 @@ def learn_pairs(x, y, steps, rng, adversarial):
         outline, digit = tg.Tensor(x[batch]), tg.Tensor(y[batch])
         if adversarial:
             fake = G(outline).detach()
-            descend(d_adam, lambda: discriminator_loss(D(ops.concatenate([outline, digit], 3)),
-                                                       D(ops.concatenate([outline, fake], 3))), D.parameters())
-
-        def loss():
-            filled = G(outline)
-            near = 100 * distance(filled, digit)
-            return near + generator_loss(D(ops.concatenate([outline, filled], 3))) if adversarial else near
-
-        descend(g_adam, loss, G.parameters())
+            d_adam.zero_grad()
+            discriminator_loss(D(beside(outline, digit)), D(beside(outline, fake))).backward()
+            d_adam.step()
+        g_adam.zero_grad()
+        pairs_loss(G, D if adversarial else None, outline, digit).backward(inputs=G.parameters())
+        g_adam.step()
     return G
+
+
+def styles_loss(G, F, D_a, D_b, a, b, cycle):
+    """What G and F minimise: the second equation, their half of it"""
+    fake_b, fake_a = G(a), F(b)
+    believed = least_squares_generator_loss(D_b(fake_b)) + least_squares_generator_loss(D_a(fake_a))
+    if not cycle:
+        return believed
+    return believed + cycle * (abs(F(fake_b) - a).mean() + abs(G(fake_a) - b).mean())
 
 
 def learn_styles(a, b, steps, rng, cycle):
@@ -98,25 +104,22 @@ def learn_styles(a, b, steps, rng, cycle):
     for _ in range(steps):
         upright, slanted = (tg.Tensor(x[rng.integers(0, len(x), BATCH)]) for x in (a, b))
         fake_b, fake_a = G(upright).detach(), F(slanted).detach()
-        descend(d_adam, lambda: least_squares_discriminator_loss(D_a(upright), D_a(fake_a))
-                + least_squares_discriminator_loss(D_b(slanted), D_b(fake_b)), judges)
-
-        def loss():
-            fake_b, fake_a = G(upright), F(slanted)
-            believed = least_squares_generator_loss(D_b(fake_b)) + least_squares_generator_loss(D_a(fake_a))
-            if not cycle:
-                return believed
-            return believed + cycle * (distance(F(fake_b), upright) + distance(G(fake_a), slanted))
-
-        descend(g_adam, loss, makers)
+        d_adam.zero_grad()
+        (least_squares_discriminator_loss(D_a(upright), D_a(fake_a))
+         + least_squares_discriminator_loss(D_b(slanted), D_b(fake_b))).backward()
+        d_adam.step()
+        g_adam.zero_grad()
+        styles_loss(G, F, D_a, D_b, upright, slanted, cycle).backward(inputs=makers)
+        g_adam.step()
     return G
 
 
 def outlines(images):
     """Ink that has paper above, below, left or right of it."""
-    ink = np.pad(images[..., 0] > 0, ((0, 0), (1, 1), (1, 1)))
-    inside = ink[:, :-2, 1:-1] & ink[:, 2:, 1:-1] & ink[:, 1:-1, :-2] & ink[:, 1:-1, 2:]
-    return np.where(ink[:, 1:-1, 1:-1] & ~inside, 1, -1).astype(np.float32)[..., None]
+    from scipy.ndimage import binary_erosion
+    ink = images[..., 0] > 0
+    cross = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]])                       # ink that has ink on all four sides stays
+    return np.where(ink & ~binary_erosion(ink, cross), 1, -1).astype(np.float32)[..., None]
 
 
 def slants(images):
@@ -131,12 +134,9 @@ def slants(images):
 
 def sheared(images, by):
     """Each image with every row moved sideways, by[k] columns for each row above the middle; linear interpolation."""
-    shift = by[:, None, None] * (13.5 - np.arange(28))[:, None]                 # (N, 28, 1)
-    place = np.clip(np.arange(28) - shift, 0, 27)                               # from where each pixel comes
-    left = np.minimum(place.astype(int), 26)
-    part, pixels = (place - left).astype(np.float32), images[..., 0]
-    mixed = np.take_along_axis(pixels, left, 2) * (1 - part) + np.take_along_axis(pixels, left + 1, 2) * part
-    return mixed[..., None].astype(np.float32)
+    from scipy.ndimage import affine_transform
+    return np.stack([affine_transform(image[..., 0], [[1, 0], [s, 1]], (0, -13.5 * s), order=1, mode="nearest")
+                     for image, s in zip(images, by)])[..., None]
 
 
 def lesson(it):
@@ -144,10 +144,9 @@ def lesson(it):
 
     def recognised(who, pictures):
         it.found(f"{who}: recognised as the digit that it was", 100 * metrics.accuracy(judge, pictures, labels), "{:.1f} %")
-        shown.append(pictures[:10])
 
     x, outlined = outlines(test), outlines(images)
-    shown = [test[:10], x[:10]]
+    shown = [("digit y", test[:10]), ("its outline x", x[:10])]
     it.found("test digits: share of pixels that are grey, |pixel| < 0.8", (abs(test) < 0.8).mean(), "{:.3f}")
     for name, adversarial in (("distance alone", False), ("distance and D", True)):
         G = learn_pairs(outlined, images, it.steps(600, 6000), it.rng(0), adversarial)
@@ -155,16 +154,19 @@ def lesson(it):
         recognised(f"outlines filled in, {name}", filled)
         it.found(f"outlines filled in, {name}: E |G(x) − y|", abs(filled - test).mean(), "{:.3f}")
         it.found(f"outlines filled in, {name}: share of grey pixels", (abs(filled) < 0.8).mean(), "{:.3f}")
-    plots.samples(np.concatenate(shown), it.folder / "pairs.png")           # rows: digit, outline, both answers
+        shown.append((f"G(x), {name}", filled[:10]))
+    plots.rows(shown, it.folder / "pairs.png", "Outlines filled in, learned from pairs")
 
     half, upright = len(images) // 2, sheared(images, -slants(images))
     a, b = upright[:half], sheared(upright[half:], np.full(len(images) - half, SLANT))      # no digit is in both
     x = sheared(test, -slants(test))
-    right, shown = sheared(x, np.full(len(test), SLANT)), [x[:10]]
+    right = sheared(x, np.full(len(test), SLANT))
+    shown = [("upright a", x[:10]), ("the right answer", right[:10])]
     recognised("upright digits sheared, the right answers", right)
     for name, cycle in (("D alone", 0), ("D and the cycle", 10)):
-        y = outputs(learn_styles(a, b, it.steps(600, 6000), it.rng(1), cycle).eval(), x)
+        y = outputs(learn_styles(a, b, it.steps(1200, 6000), it.rng(1), cycle).eval(), x)
         recognised(f"slanted without pairs, {name}", y)
         it.found(f"slanted without pairs, {name}: E |G(a) − right answer|", abs(y - right).mean(), "{:.3f}")
         it.found(f"slanted without pairs, {name}: mean slant (right: {slants(right).mean():.2f})", slants(y).mean(), "{:.2f}")
-    plots.samples(np.concatenate(shown), it.folder / "styles.png")          # rows: upright, right answer, both answers
+        shown.append((f"G(a), {name}", y[:10]))
+    plots.rows(shown, it.folder / "styles.png", "Upright digits slanted, learned without pairs")
