@@ -4,22 +4,26 @@ InfoGAN gives G, besides its noise z, a code c: one of K = 10 numbers, all equal
 head Q on D's features guesses the code from the image. What Q can guess must be visible, and so G is made to use the code:
 
     I(c; G(z, c)) ≥ L_I = E log Q(c | G(z, c)) + H(c)        H(c) = log 10
-    min_{G, Q} max_D  V(D, G) − λ L_I                        V: the ordinary game; here, as there, λ = 1
+    min_{G, Q} max_D  V(D, G) − λ L_I                        V: the ordinary game
 
-−L_I is Q's cross-entropy, but for the constant log 10. G and Q lower it together, and so do the features, which are D's. No
-label is read. Q, which has seen nothing but G's images, is then asked for the code of real ones: its largest logit is the
-cluster of an image.
+−L_I is Q's cross-entropy, but for the constant log 10. No label is read. Q, which has seen nothing but G's images, is then
+asked for the code of real ones: its largest logit is the cluster of an image.
+
+What the code comes to mean, nothing of this says. It is what is easiest to show and to read, and four choices decide
+whether that is the digit. Q reads D's features and does not shape them: G and Q descend −L_I, f does not, or all three
+agree upon signs, a speck here or there, that D as a judge has no use for. Q sees images with noise, in which small signs
+drown. z is small, of standard deviation 0.3 beside the code's 1, so that the largest differences are left to the code. And
+λ = 0.3, not 1. Without the first of these the short version found 75 % of the digits, not 88 %; without all four, 35 %.
 
 Clusters have no names. The accuracy is that of the best one-to-one naming of the ten codes as ten digits, found with the
 labels of the test digits (the assignment problem); this is the one place where labels are used. The normalised mutual
 information of codes and labels needs no names: 0 where they are independent, 1 where one tells the other.
 
-What to expect: nothing says that the code should be the digit. It is whatever of ten kinds is easiest to make and to tell
-apart; with another seed two codes may share a digit, as thin and bold, and 4 and 9 one code. The published number is the
-authors' of one network, on all of MNIST.
+What to expect: three or four more digits in ten than k-means finds among the pixels. The rows of the picture are digits,
+but for two or three that share one, as 4 and 9 or 3 and 5, and which these are depends on the seed.
 
-Source: Chen et al., "InfoGAN" (2016), sections 4 and 5, appendix C.1 for the networks. Theirs have two continuous codes more
-and batch normalisation in D; there is none in D here.
+Source: Chen et al., "InfoGAN" (2016), sections 4 and 5, appendix C.1 for the networks, which are larger there and have two
+continuous codes more. The small z is that of Mukherjee et al., "ClusterGAN" (2019).
 """
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -31,42 +35,46 @@ from tinygan.losses import cross_entropy, discriminator_loss, generator_loss
 from . import outputs
 
 K, LATENT, BATCH = 10, 62, 64
+SIGMA, LAMBDA, NOISE = 0.3, 0.3, 0.3
 D_LR, G_LR = 2e-4, 1e-3                 # theirs
 ONE_HOT = np.eye(K, dtype=np.float32)
 
 
 def networks(width, rng):
-    """G: z and code (N, 72) → images; f: images → features; D: features → logits (N, 1); Q: features → logits (N, 10)."""
-    G = tg.models.small_generator(LATENT + K, width=width).initialise(rng, std=0.02)
-    f = tg.Sequential(tg.Conv2D(1, width, 4, stride=2), tg.LeakyReLU(0.2),                  # 14×14
-                      tg.Conv2D(width, 2 * width, 4, stride=2), tg.LeakyReLU(0.2), tg.Flatten())        # 7×7
-    D = tg.Sequential(tg.Dense(7 * 7 * 2 * width, 1))
-    Q = tg.Sequential(tg.Dense(7 * 7 * 2 * width, 64), tg.LeakyReLU(0.2), tg.Dense(64, K))
-    return G, *(network.initialise(rng, std=0.02) for network in (f, D, Q))
+    """G: z and code (N, 72) → images; f: images → features (N, 8·width); D and Q: features → logits (N, 1) and (N, 10)."""
+    n = 8 * width
+    G = tg.models.small_generator(LATENT + K, width=width)
+    f = tg.Sequential(tg.Conv2D(1, width, 4, stride=2), tg.LeakyReLU(0.2),                              # 14×14
+                      tg.Conv2D(width, 2 * width, 4, stride=2), tg.BatchNorm(2 * width), tg.LeakyReLU(0.2), tg.Flatten(),
+                      tg.Dense(7 * 7 * 2 * width, n), tg.BatchNorm(n), tg.LeakyReLU(0.2))
+    D = tg.Sequential(tg.Dense(n, 1))
+    Q = tg.Sequential(tg.Dense(n, 64), tg.LeakyReLU(0.2), tg.Dense(64, K))
+    return tuple(network.initialise(rng, std=0.02) for network in (G, f, D, Q))
 
 
 def draw(n, rng):
     """n inputs of G, and their codes."""
     codes = rng.integers(0, K, n)
-    return np.concatenate([rng.standard_normal((n, LATENT), np.float32), ONE_HOT[codes]], axis=1), codes
+    z = np.float32(SIGMA) * rng.standard_normal((n, LATENT), np.float32)
+    return np.concatenate([z, ONE_HOT[codes]], axis=1), codes
 
 
 def train(G, f, D, Q, images, steps, rng, say):
     """The game with the code. No labels come in here."""
-    players = f.parameters() + D.parameters() + Q.parameters()
-    d_adam, g_adam = tg.Adam(players, D_LR), tg.Adam(G.parameters(), G_LR)
+    makers = G.parameters() + Q.parameters()
+    d_adam, g_adam = tg.Adam(f.parameters() + D.parameters(), D_LR), tg.Adam(makers, G_LR)
     for step in range(1, steps + 1):
         x = images[rng.integers(0, len(images), BATCH)]
-        z, codes = draw(BATCH, rng)
+        z, _ = draw(BATCH, rng)
         d_adam.zero_grad()
-        real, fake = f(x), f(G(z).detach())
-        (discriminator_loss(D(real), D(fake)) + cross_entropy(Q(fake), codes)).backward()
+        discriminator_loss(D(f(x)), D(f(G(z).detach()))).backward()
         d_adam.step()
         z, codes = draw(BATCH, rng)
         g_adam.zero_grad()
-        fake = f(G(z))
-        guess = cross_entropy(Q(fake), codes)
-        (generator_loss(D(fake)) + guess).backward(inputs=G.parameters())
+        fakes = G(z)
+        noise = np.float32(NOISE) * rng.standard_normal(fakes.shape, np.float32)
+        guess = cross_entropy(Q(f(fakes + noise)), codes)
+        (generator_loss(D(f(fakes))) + LAMBDA * guess).backward(inputs=makers)
         g_adam.step()
         if step % 500 == 0:
             say(f"step {step:,}: at least {np.log(K) - float(guess):.2f} of {np.log(K):.2f} nats of the code are visible")
@@ -97,7 +105,8 @@ def k_means(train, test, starts, seed):
 
 def sheet(G, order, rng):
     """100 images: a code a row, in that order; a column has one z."""
-    z = np.tile(rng.standard_normal((10, LATENT), np.float32), (K, 1))
+    z, _ = draw(10, rng)
+    z = np.tile(z[:, :LATENT], (K, 1))
     return outputs(G.eval(), np.concatenate([z, ONE_HOT[np.repeat(order, 10)]], axis=1))
 
 
@@ -115,14 +124,14 @@ def lesson(it):
         if k == 0:
             starts = it.steps(10, 10)
             by_pixels = agreement(k_means(images, test, starts, it.seed), truth)[0]
-            by_features = agreement(k_means(outputs(f, images), outputs(f, test), starts, it.seed), truth)[0]
-        train(G, f, D, Q, images, it.steps(6_000, 12_000), it.rng(k, 1), it.say)
-        score, digits = agreement(outputs(tg.Sequential(f, Q), test).argmax(axis=1), truth)
+            by_features = agreement(k_means(outputs(f.eval(), images), outputs(f, test), starts, it.seed), truth)[0]
+        train(G, f.train(), D, Q, images, it.steps(6_000, 12_000), it.rng(k, 1), it.say)
+        score, digits = agreement(outputs(tg.Sequential(f, Q).eval(), test).argmax(axis=1), truth)
         scores.append(score)
         if k == 0:
-            plots.samples(sheet(G, np.argsort(digits), it.rng(k, 2)), it.folder / "codes.png")
-            it.say("codes.png: a row has one code, a column one z; the rows are in the order of the digits that the codes "
-                   "were named")
+            rows = sheet(G, np.argsort(digits), it.rng(k, 2)).reshape(K, 10, 28, 28, 1)
+            plots.rows([(f"named {digit}", row) for digit, row in enumerate(rows)], it.folder / "codes.png",
+                       "A row is one code, a column one z")
     report(it, "Q's guess", scores, "95 %, the best of theirs", "0.854 ± 0.036, ClusterGAN")
     report(it, "k-means on pixels", [by_pixels], "", "")
     report(it, "k-means on the features of the untrained f", [by_features], "", "")

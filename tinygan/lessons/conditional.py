@@ -16,9 +16,11 @@ The optimal logit is log p(y|x)/q(y|x) + log p(x)/q(x), p of the data and q of G
 softmaxes of linear functions of φ(x), the first part has the form v_y·φ(x) but for a term without y: `projection`
 (Miyato & Koyama, "cGANs with Projection Discriminator", 2018, section 3).
 
-What to expect: the planes hold all that is needed, but D must find out in its convolutions how they go with the image,
-which takes it longer than these few steps, and with the stripes longer still. Told nothing, D cannot want a certain
-class, so G ignores it: one sample in ten comes out right, and in the picture the rows are the same.
+What to expect: by projection nearly all samples come out as the class asked for, in the long version more of them than of
+real digits: how people write badly, G does not draw. The planes hold all that is needed too, but D must find out in its
+convolutions how they go with the image, which takes it longer. The stripes are a mistake and cost little, which is why it
+could be copied for years: the height of a band tells the class as well. Told nothing, D cannot want a certain class, so G
+ignores it: one sample in ten comes out right, and in the picture the rows are the same.
 
 The judge is a classifier that has seen real training digits only. That it recognises what was asked for does not mean
 that the digits are varied: ten perfect ones, drawn over and over, would score 100 %. So the Fréchet distance of its
