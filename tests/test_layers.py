@@ -139,6 +139,7 @@ def test_activations_compute_what_they_say(rng):
     x = rng.standard_normal((5, 2))
     np.testing.assert_allclose(tg.Tanh()(x).data, np.tanh(x))
     np.testing.assert_allclose(tg.Sigmoid()(x).data, 1 / (1 + np.exp(-x)))
+    np.testing.assert_allclose(tg.Softplus()(x).data, np.log(1 + np.exp(x)))
     np.testing.assert_allclose(tg.LeakyReLU(0.3)(x).data, np.where(x > 0, x, 0.3 * x))
     np.testing.assert_array_equal(tg.Reshape(1, 2)(x).data, x[:, None])
     np.testing.assert_array_equal(tg.Flatten()(x.reshape(1, 5, 2)).data, x.reshape(1, 10))
@@ -155,7 +156,7 @@ def test_sizes_of_the_convolutions(padding, down, up):
 
 ONE_OF_EACH = [
     (tg.Dense(4, 3), (5, 4)), (tg.Dense(4, 3, bias=False), (5, 4)), (tg.LeakyReLU(0.35), (5, 4)), (tg.Tanh(), (5, 4)),
-    (tg.Sigmoid(), (5, 4)), (tg.Reshape(2, 2), (5, 4)), (tg.Flatten(), (5, 2, 2)),
+    (tg.Sigmoid(), (5, 4)), (tg.Softplus(), (5, 4)), (tg.Reshape(2, 2), (5, 4)), (tg.Flatten(), (5, 2, 2)),
     (tg.BatchNorm(4, momentum=0.7, eps=0.25), (5, 4)), (tg.Conv2D(2, 3, 3, padding=2), (2, 5, 5, 2)),
     (tg.Conv2D(2, 3, 3, stride=2, padding=((1, 0), (2, 1)), bias=False), (2, 5, 5, 2)),
     (tg.Conv2DTranspose(2, 3, 3, stride=2, padding=1), (2, 5, 5, 2)), (tg.Sequential(), (5, 4)),

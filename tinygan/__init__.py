@@ -7,7 +7,7 @@ from .backend import seed, to_device, to_numpy
 from .errors import Diverged, TinyganError
 from .gradcheck import GradientError, check_gradients
 from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Module, Reshape, Sequential,
-                     Sigmoid, SpectralNorm, Tanh)
+                     Sigmoid, Softplus, SpectralNorm, Tanh)
 from .optim import SGD, Adam
 from .tensor import Tensor, grad, no_grad
 from .training import GAN

@@ -14,7 +14,7 @@ import numpy as np
 from . import backend, conv
 from .errors import TinyganError, brief
 from .norm import batch_norm
-from .ops import leaky_relu, matmul, maxout, reshape, sigmoid, sqrt, tanh
+from .ops import leaky_relu, matmul, maxout, reshape, sigmoid, softplus, sqrt, tanh
 from .tensor import Tensor
 
 
@@ -425,6 +425,16 @@ class Sigmoid(Module):
         return "Sigmoid()"
 
 
+class Softplus(Module):
+    """y = ln(1 + eˣ), greater than 0: a LeakyReLU(0) without a corner"""
+
+    def forward(self, x):
+        return softplus(x)
+
+    def __repr__(self):
+        return "Softplus()"
+
+
 class Reshape(Module):
     """(N, …) → (N, *shape)"""
 
@@ -450,8 +460,8 @@ class Flatten(Module):
 
 
 LAYERS = {layer.__name__: layer for layer in
-          (Sequential, Dense, Conv2D, Conv2DTranspose, SpectralNorm, BatchNorm, LeakyReLU, Maxout, Tanh, Sigmoid, Reshape,
-           Flatten)}
+          (Sequential, Dense, Conv2D, Conv2DTranspose, SpectralNorm, BatchNorm, LeakyReLU, Maxout, Tanh, Sigmoid, Softplus,
+           Reshape, Flatten)}
 
 
 def build(description, most=None):

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import backend, conv, layers, losses, mathml, models, norm, ops, tensor, training
 from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Sigmoid,
-                     SpectralNorm, Tanh)
+                     Softplus, SpectralNorm, Tanh)
 from .optim import SGD, Adam
 from .tensor import Tensor, record
 from .training import GAN
@@ -433,6 +433,7 @@ def _layers(rng):
         ("", LeakyReLU(), _away(rng, 5, 3), lambda x: np.where(x > 0, x, 0.2 * x)),
         ("", Tanh(), rows, np.tanh),
         ("", Sigmoid(), rows, lambda x: 1 / (1 + np.exp(-x))),
+        ("", Softplus(), rows, lambda x: np.log(1 + np.exp(x))),
         ("", Reshape(2, 6), images.reshape(10, 12), lambda x: x.reshape(10, 2, 6)),
         ("", Flatten(), images, lambda x: x.reshape(2, 60)),
         ("two layers", Sequential(Dense(3, 2), Tanh()), rows, lambda x, w, b: np.tanh(x @ w + b)),
