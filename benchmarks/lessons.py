@@ -26,7 +26,7 @@ def main(arguments):
     options = parser.parse_args(arguments)
     jobs = [{"lesson": name, "full": options.full, "seed": seed} for seed in range(options.seeds) for name in options.lessons]
     trainings.train_missing("lessons", jobs, Play(options.data), options.processes)
-    write(trainings.lines("lessons"), " ".join(["python -m benchmarks lessons", *arguments]))
+    write(trainings.lines("lessons"))
 
 
 class Play:
@@ -51,10 +51,10 @@ def version(job):
     return "full" if job["full"] else "short"
 
 
-def write(lines, command):
+def write(lines):
     """The page of all that has been run so far."""
-    parts = [["What `tinygan lesson NAME` finds, and `tinygan lesson NAME --full`: mean ± standard deviation over the seeds 0, "
-              "1, … (of a single one, over the trainings in it, where there are several). The short "
+    parts = [["What `tinygan lesson NAME` finds, and `tinygan lesson NAME --full`: mean ± standard deviation over the seeds "
+              "(of a single one, over the trainings in it, where there are several). The short "
               "version learns from the packaged 5,000 digits and is tested on 1,000 others of MNIST's test digits, the full "
               "one on MNIST's 60,000 and 10,000. The published numbers come from other networks and much longer trainings."]]
     for name in lessons.LESSONS:
@@ -63,7 +63,8 @@ def write(lines, command):
             parts.append([f"## {name}", "", lessons.about(name)])
         for kind in ("short", "full"):
             parts += _version(name, kind, [line for line in runs if version(line["job"]) == kind])
-    trainings.write_page("lessons", "The lessons", command, max(line["date"] for line in lines), parts)
+    trainings.write_page("lessons", "The lessons", "python -m benchmarks lessons [--full --data DIR]",
+                         max(line["date"] for line in lines), parts)
 
 
 def _version(name, kind, runs):
@@ -71,11 +72,13 @@ def _version(name, kind, runs):
     if not runs:
         return []
     minutes = np.median([line["seconds"] for line in runs]) / 60
-    seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
+    runs.sort(key=lambda line: line["job"]["seed"])
+    seeds = "|".join(str(line["job"]["seed"]) for line in runs)
+    command = f"tinygan lesson {name}" + (" --full --data DIR" if kind == "full" else "") + f" --seed {seeds}"
     together = zip(*(line["result"]["rows"] for line in runs), strict=True)
     rows = [(row["what"], outcome([row, *others]), row["published"]) for row, *others in together]
     pictures = [f"![{path.stem}](lessons/{path.name})" for path in sorted(PICTURES.glob(f"{name}-{kind}-*.png"))]
-    return [[f"### {kind.capitalize()}: {seeds}, {minutes:.0f} minutes each, on one core", "",
+    return [[f"### {kind.capitalize()}", "", f"`{command}`, {minutes:.0f} minutes on one core:", "",
              *trainings.table(("", "here", "published"), rows)], pictures]
 
 

@@ -66,4 +66,4 @@ def write_page(name, title, command, date, parts):
 def table(head, rows):
     """A Markdown table, as a list of lines; the first column to the left, numbers to the right."""
     return ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1),
-            *["| " + " | ".join(map(str, row)) + " |" for row in rows]]
+            *["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]]
