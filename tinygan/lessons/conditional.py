@@ -137,7 +137,7 @@ def lesson(it):
     it.found("real test digits recognised", 100 * metrics.accuracy(classifier, *it.test), "{:.1f} %")
     it.found("Fréchet distance of 1,000 real training digits", metrics.real_score(1000).frechet)
     for name, told in TOLD.items():
-        steps = it.steps(2300, 15000) // (4 if name == "nothing" else 1)
+        steps = it.steps(1400, 15000) // (4 if name == "nothing" else 1)
         G = train(told(it.rng(1, 0)), *it.train, steps, it.rng(1, 1), it.seed)
         images, asked = draw(G, z)
         it.found(f"D told by {name}: samples recognised as the class asked for",

@@ -142,7 +142,7 @@ def play(it, k):
     train_alone(D, images[few], labels[few], *rest)
     D, *rest = start(ALL, it.steps(1_500, 6_000))
     train_alone(D, images, labels, *rest)
-    D, *rest = start(GAME, it.steps(5_000, 12_000))
+    D, *rest = start(GAME, it.steps(5_000, 30_000))
     rng, G = it.rng(k, 2), generator(width, it.rng(k, 3))
     train(D, G, images[few], labels[few], images, *rest)
     with tg.no_grad():

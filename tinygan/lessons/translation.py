@@ -165,7 +165,7 @@ def lesson(it):
     shown = [("upright a", x[:10]), ("the right answer", right[:10])]
     recognised("upright digits sheared, the right answers", right)
     for name, cycle in (("D alone", 0), ("D and the cycle", 10)):
-        y = outputs(learn_styles(a, b, it.steps(1200, 6000), it.rng(1), cycle).eval(), x)
+        y = outputs(learn_styles(a, b, it.steps(1000, 6000), it.rng(1), cycle).eval(), x)
         recognised(f"slanted without pairs, {name}", y)
         it.found(f"slanted without pairs, {name}: E |G(a) − right answer|", abs(y - right).mean(), "{:.3f}")
         it.found(f"slanted without pairs, {name}: mean slant (right: {slants(right).mean():.2f})", slants(y).mean(), "{:.2f}")

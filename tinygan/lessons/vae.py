@@ -117,7 +117,7 @@ def describe(it, who, images):
 
 def lesson(it):
     (images, _), (test, _) = it.train, it.test
-    steps = it.steps(3500, 20000)
+    steps = it.steps(3000, 20000)
     encode, decode = train_vae(images, steps, it.rng(1), it.seed)
     G = train_gan(images, steps, it.rng(2), it.seed)
     z = normal(it.rng(3), JUDGED)
