@@ -17,8 +17,8 @@ this one, learned on other classes how images may vary; and Ravuri & Vinyals, "C
 Generative Models" (2019), who found that samples alone train worse classifiers than real images, good as they look.
 
 What to expect: moving the digits halves the error. Samples, though nearly all are recognised as what was asked for, gain
-nothing where digits are few, since there the GAN repeats those that it has seen, and cost something where there are many,
-since half of each batch is then worse than the digits in whose place it stands.
+nothing. Where digits are few, the GAN repeats those that it has seen: in the picture the rows of one n are alike. Where there
+are many, they stand in the place of digits that are as good or, after the short version, better.
 """
 import numpy as np
 from matplotlib.figure import Figure
