@@ -90,10 +90,11 @@ def play(job):
 def write(lines, command):
     """The table of these lines beside the published one."""
     parts = [["A short training beside the published 400,000 steps, on the published data, noise and batches of "
-              f"{BATCH}; {SAMPLES:,} samples of each run, in evaluation mode; mean ± standard error over the runs. A mode is "
-              "covered by one sample within 3σ; the mixture itself has 98.89 % within 3σ and reverse KL 0. The settings of the "
-              "stabilised rows were chosen on seeds 0 and 8 (ring) and 20 to 25 (grid). The command above was the last call; each call "
-              "adds what is missing, n runs of a row with `--rows ROW --other-seeds n`, of the first with `--seeds n`."]]
+              f"{BATCH}; {SAMPLES:,} samples of each run, in evaluation mode; mean ± standard error over the runs. A mode "
+              "is covered by one sample within 3σ; the mixture itself has 98.89 % within 3σ and reverse KL 0. The settings of "
+              "the stabilised rows were chosen on seeds 0 and 8 (ring) and 20 to 25 (grid). The command above was the last "
+              "call; each call adds what is missing, n runs of a row with `--rows ROW --other-seeds n`, of the first with "
+              "`--seeds n`."]]
     for task, (_, means, _) in MIXTURES.items():
         rows = [(f"{name}, published", "published", f"{400_000:,}", "10", *numbers, "") for name, *numbers in PUBLISHED[task]]
         for row in ROWS:

@@ -28,7 +28,8 @@ accidents = st.lists(st.tuples(st.sampled_from(["flip", "cut", "insert", "cut ou
 def saved(tmp_path_factory):
     """(a folder, the bytes of a whole checkpoint in it, its description, its arrays)"""
     folder = tmp_path_factory.mktemp("fuzz")
-    G = tg.Sequential(tg.Dense(2, 8), tg.BatchNorm(8), tg.LeakyReLU(0.2), tg.Reshape(2, 2, 2), tg.Conv2DTranspose(2, 1, 4, stride=2))
+    G = tg.Sequential(tg.Dense(2, 8), tg.BatchNorm(8), tg.LeakyReLU(0.2), tg.Reshape(2, 2, 2),
+                      tg.Conv2DTranspose(2, 1, 4, stride=2))
     D = tg.Sequential(tg.Conv2D(1, 3, 4, stride=2), tg.Flatten(), tg.Dense(12, 1))
     gan = tg.GAN(G, D, latent=2, averaging=0.9)
     gan.fit(np.zeros((8, 4, 4, 1), np.float32), 2, batch_size=4)
@@ -100,7 +101,8 @@ def owner_of(place, about):
     return about
 
 
-@pytest.mark.parametrize("value", ["9" * 5000, [9] * 2000, 10 ** 400, float("nan"), None], ids=["text", "list", "large", "nan", "null"])
+@pytest.mark.parametrize("value", ["9" * 5000, [9] * 2000, 10 ** 400, float("nan"), None],
+                         ids=["text", "list", "large", "nan", "null"])
 def test_the_same_in_every_place_of_a_description(saved, value):
     for place in paths(saved[2]):
         if place:

@@ -67,3 +67,56 @@ def test_permuting_the_labels_to_train_with_changes_no_bit(tmp_path, rng):
         clusters.lesson(it)
         outcomes.append((it.rows, (folder / "codes.png").read_bytes()))
     assert outcomes[0] == outcomes[1]
+
+
+def tiny(rng):
+    """G, f, D and Q with smooth gradients, in float64."""
+    def net(*layers):
+        return tg.Sequential(*layers).initialise(rng, std=0.5).astype(np.float64)
+
+    G = net(tg.Dense(clusters.LATENT + clusters.K, 9), tg.Tanh(), tg.Reshape(3, 3, 1))
+    return G, net(tg.Flatten(), tg.Dense(9, 5), tg.Tanh()), net(tg.Dense(5, 1)), net(tg.Dense(5, clusters.K))
+
+
+def test_the_loss_of_g_and_q_is_its_equation(rng):
+    """E softplus(−D(f(x))) − λ E log Q(c | x + noise), x = G(z, c)"""
+    G, f, D, Q = tiny(rng)
+    z, codes = clusters.draw(4, rng)
+    z, noise = z.astype(np.float64), rng.standard_normal((4, 3, 3, 1))
+    x = G(z).data
+    logits = Q(f(x + noise)).data
+    log_q = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    missing = -log_q[range(4), codes].mean()
+    loss, guess = clusters.makers_loss(G, f, D, Q, tg.Tensor(z), codes, noise)
+    np.testing.assert_allclose(float(guess), missing)
+    np.testing.assert_allclose(float(loss), np.log1p(np.exp(-D(f(x)).data)).mean() + clusters.LAMBDA * missing)
+    tg.check_gradients(lambda z: clusters.makers_loss(G, f, D, Q, z, codes, noise)[0], z)
+
+
+def test_what_g_draws_from(rng):
+    x, codes = clusters.draw(2000, rng)
+    assert x.dtype == np.float32 and (x[:, clusters.LATENT:] == np.eye(10)[codes]).all()
+    assert abs(x[:, :clusters.LATENT].std() - clusters.SIGMA) < 0.01 and np.bincount(codes).min() > 120
+
+
+def test_a_step_moves_f_by_the_game_alone(monkeypatch):
+    """With Q's loss a thousand times as heavy G goes elsewhere, f and D where they went before."""
+    after = []
+    for weight in (clusters.LAMBDA, 1000 * clusters.LAMBDA):
+        monkeypatch.setattr(clusters, "LAMBDA", weight)
+        rng = np.random.default_rng(0)
+        networks = clusters.networks(2, rng)
+        clusters.train(*networks, tg.data.digits()[0][:64], 1, rng, print)
+        after.append([[p.data for p in network.parameters()] for network in networks])
+    G, f, D, _ = (all((p == q).all() for p, q in zip(*both)) for both in zip(*after))
+    assert f and D and not G
+
+
+def test_the_game_goes_the_right_way(rng):
+    """Of white images: G paints whiter, and D, a linear one, believes in white."""
+    G = tg.Sequential(tg.Dense(clusters.LATENT + clusters.K, 784), tg.Tanh(), tg.Reshape(28, 28, 1)).initialise(rng)
+    f, D, Q = tg.Sequential(tg.Flatten()), tg.Sequential(tg.Dense(784, 1)), tg.Sequential(tg.Dense(784, clusters.K))
+    z, white = clusters.draw(50, rng)[0], np.ones((64, 28, 28, 1), np.float32)
+    before = G(z).data.mean()
+    clusters.train(G, f, D.initialise(rng, std=0.01), Q.initialise(rng), white, 150, rng, print)
+    assert D(f(white)).data.mean() > D(f(-white)).data.mean() + 0.5 and G(z).data.mean() > before + 0.05

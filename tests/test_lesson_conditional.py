@@ -67,3 +67,14 @@ def test_g_gets_its_gradient_through_the_label_too(rng):
     tg.losses.generator_loss(D(G(conditional.with_label(z, Y)), Y)).backward(inputs=G.parameters())
     rows = np.abs(G.parameters()[0].grad.data[100:]).max(axis=1)
     assert (rows > 0).tolist() == [y in Y for y in range(10)]
+
+
+def test_the_game_goes_the_right_way(rng, monkeypatch):
+    """Of one class the digits are white, of another black: G paints what it is asked for, if D is told."""
+    monkeypatch.setattr(conditional, "WIDTH", 8)
+    white = np.arange(200) % 2
+    images = np.where(white, 1.0, -1.0).astype(np.float32)[:, None, None, None] * np.ones((1, 28, 28, 1), np.float32)
+    G = conditional.train(discriminator("projection", rng), images, white, 120, rng)
+    painted, _ = conditional.draw(G, rng.standard_normal((5, 100)).astype(np.float32))
+    black, white = painted[:5].mean(), painted[5:10].mean()         # of the classes 0 and 1
+    assert black < -0.3 and white > 0.3

@@ -67,3 +67,9 @@ def test_the_straight_line_ends_where_it_should(rng):
     a, b = rng.standard_normal((2, 100))
     points = inside.line(a, b, inside.PARTS)
     np.testing.assert_allclose(points[[0, 5, 10]], [a, (a + b) / 2, b])
+
+
+def test_ink_is_the_number_of_black_pixels(rng):
+    paper = np.full((3, 28, 28, 1), -1, np.float32)
+    paper[1, 2:4, 5:10], paper[2] = 1, 0
+    assert inside.ink(paper).tolist() == [0, 10, 392]

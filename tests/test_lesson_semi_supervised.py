@@ -75,3 +75,62 @@ def test_permuting_the_labels_of_the_other_images_changes_no_bit(small, monkeypa
         np.testing.assert_array_equal(one, other)
     permuted[few] = np.roll(labels[few], 1)
     assert played(it, permuted)[0][semi_supervised.GAME] != before[0][semi_supervised.GAME]
+
+
+def smooth(rng, *layers):
+    return tg.Sequential(*layers).initialise(rng).astype(np.float64)
+
+
+def test_the_loss_of_d_is_its_equation(rng):
+    """L_supervised + ½ L_unsupervised, with softmax over K + 1 classes, the logit of the last being 0"""
+    D = smooth(rng, tg.Flatten(), tg.Dense(4, 3))
+    images, x, fakes = 3 * rng.standard_normal((3, 5, 2, 2, 1))
+    labels = rng.integers(0, 3, 5)
+
+    def p(images):
+        return softmax(tg.Tensor(np.c_[D(images).data, np.zeros(5)])).data
+
+    named, real, fake = p(images), p(x), p(fakes)
+    supervised = -np.log(named[range(5), labels] / (1 - named[:, 3])).mean()
+    unsupervised = -np.log(1 - real[:, 3]).mean() - np.log(fake[:, 3]).mean()
+
+    def loss(images, x, fakes):
+        return semi_supervised.judge_loss(D, images, labels, x, fakes)
+
+    np.testing.assert_allclose(float(loss(*map(tg.Tensor, (images, x, fakes)))), supervised + unsupervised / 2)
+    tg.check_gradients(loss, images, x, fakes)
+
+
+def test_feature_matching_is_its_equation(rng):
+    """L_G = ‖E f(x) − E f(G(z))‖², of which G moves the second mean only"""
+    weights, x, fakes = (rng.standard_normal(shape) for shape in ((4, 3), (5, 4), (7, 4)))
+
+    def f(x):
+        return tg.ops.tanh(x @ tg.Tensor(weights))
+
+    wanted = ((np.tanh(x @ weights).mean(axis=0) - np.tanh(fakes @ weights).mean(axis=0)) ** 2).sum()
+    np.testing.assert_allclose(float(semi_supervised.matching_loss(f, tg.Tensor(x), tg.Tensor(fakes))), wanted)
+    tg.check_gradients(lambda fakes: semi_supervised.matching_loss(f, tg.Tensor(x), fakes), fakes)
+
+
+def test_each_loss_gets_what_is_its_own(small, monkeypatch, rng):
+    """D judges the images with labels, others without and G's; G's are to have the features of those without."""
+    D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
+    white, black = np.ones((200, 28, 28, 1), np.float32), np.zeros((100, 28, 28, 1), np.float32)
+    labels, seen = np.arange(100) % 10, []
+
+    def spy(name):
+        loss = getattr(semi_supervised, name)
+
+        def spied(*given):
+            seen.append([np.mean(getattr(images, "data", images)) for images in given[1:] if images is not labels])
+            return loss(*given)
+        monkeypatch.setattr(semi_supervised, name, spied)
+
+    spy("judge_loss")
+    spy("matching_loss")
+    before = [p.data.copy() for p in (*D.parameters(), *G.parameters())]
+    semi_supervised.train(D, G, black, labels, white, 1, rng, lambda step: None)
+    (known, unknown, fake), (matched, matching) = seen
+    assert known == 0 and unknown == matched == 1 and 0.3 < fake < 0.7 and 0.3 < matching < 0.7
+    assert all((p.data != q).any() for p, q in zip((*D.parameters(), *G.parameters()), before))

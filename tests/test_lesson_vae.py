@@ -62,3 +62,21 @@ def test_steepness_asks_how_edges_are_not_how_many(rng):
     assert vae.steepness(hard[..., None]) == 2
     assert vae.steepness(np.where(np.arange(28) % 7 < 3, -1.0, 1.0)[:, None, None] * np.ones((1, 1, 28, 1))) == 2
     assert vae.steepness(soft[..., None]) == pytest.approx(2 / 27)
+
+
+def test_the_bound_rises(rng):
+    """Some steps lower the loss of reconstruction, and what they raise of the KL is less."""
+    x = tg.data.digits()[0][:32]
+
+    def loss(steps):
+        networks = vae.train_vae(x, steps, np.random.default_rng(0))
+        return [float(part) for part in vae.negative_elbo(*networks, tg.Tensor(x), vae.normal(rng, 32))]
+
+    before, after = loss(1), loss(30)
+    assert after[0] < before[0] - 100 and sum(after) < sum(before) - 100
+
+
+def test_the_game_goes_the_right_way(rng):
+    """Of white images: G paints white."""
+    G = vae.train_gan(np.ones((32, 28, 28, 1), np.float32), 40, rng)
+    assert G(vae.normal(rng, 5)).data.mean() > 0.5

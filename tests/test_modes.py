@@ -190,7 +190,8 @@ def test_every_row_is_played_and_printed_beside_the_published_ones(tmp_path, mon
 def test_every_stabiliser_has_a_line_for_the_ring_and_one_for_digits(tmp_path, monkeypatch):
     monkeypatch.setattr(trainings, "RESULTS", tmp_path)
     monkeypatch.setattr(trainings.multiprocessing, "get_context", lambda kind: Alone)
-    outcome = {"ring": {"modes": 7, "quality": 90.0, "reverse_kl": 0.1}, "digits": {"frechet": 30.0, "sure": 40.0, "entropy": 2.0}}
+    outcome = {"ring": {"modes": 7, "quality": 90.0, "reverse_kl": 0.1},
+               "digits": {"frechet": 30.0, "sure": 40.0, "entropy": 2.0}}
     monkeypatch.setattr(stabilisers, "play", lambda job: outcome[job["task"]])
     stabilisers.main(["--seeds", "1"])
     page = (tmp_path / "stabilisers.md").read_text()

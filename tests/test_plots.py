@@ -96,7 +96,8 @@ def test_without_a_path_the_picture_comes_back():
     """As an Image, whose _repr_png_ a notebook calls; the same picture as in the file."""
     history = {name: [0.5, 1.0, 1.5] for name in ("d_loss", "g_loss")} | {name: [0.5] * 3 for name in ("d_real", "d_fake")}
     images = np.zeros((8, 28, 28, 1), np.float32)
-    for picture in (plots.samples(images), plots.progress([(1, images)]), plots.losses(history), plots.scatter(images[:, 0, :2, 0])):
+    for picture in (plots.samples(images), plots.progress([(1, images)]), plots.losses(history),
+                    plots.scatter(images[:, 0, :2, 0])):
         assert picture._repr_png_().startswith(b"\x89PNG") and min(picture.size) > 20
 
 

@@ -13,7 +13,8 @@ import tinygan as tg
 from tinygan import metrics, plots, run
 from tinygan.cli import main
 
-FILES = {"training.gif", "report.html", "checkpoint.previous.npz", "frames.npz", "metrics.csv", "config.json", "checkpoint.npz", "samples.png", "progress.png", "losses.png"}
+FILES = {"training.gif", "report.html", "checkpoint.previous.npz", "frames.npz", "metrics.csv", "config.json",
+         "checkpoint.npz", "samples.png", "progress.png", "losses.png"}
 
 
 @pytest.mark.parametrize("preset", ["digits", "seed"])

@@ -238,10 +238,13 @@ def test_no_instance_noise_draws_nothing():
 
 # All of them
 
-OPTIONS = {"r1": {"r1": 0.5}, "decay": {"decay_steps": 5}, "gradient penalty": {"gradient_penalty": 2.0}, "instance noise": {"instance_noise": 0.3, "noise_steps": 4},
-           "constant noise": {"instance_noise": 0.3}, "label smoothing": {"label_smoothing": 0.1}, "averaging": {"averaging": 0.9},
+OPTIONS = {"r1": {"r1": 0.5}, "decay": {"decay_steps": 5}, "gradient penalty": {"gradient_penalty": 2.0},
+           "instance noise": {"instance_noise": 0.3, "noise_steps": 4},
+           "constant noise": {"instance_noise": 0.3}, "label smoothing": {"label_smoothing": 0.1},
+           "averaging": {"averaging": 0.9},
            "spectral norm": {"spectral_norm": True}, "two time scales": {"g_lr": 1e-4, "d_lr": 4e-4},
-           "all": {"r1": 0.5, "instance_noise": 0.3, "noise_steps": 4, "label_smoothing": 0.1, "averaging": 0.9, "spectral_norm": True}}
+           "all": {"r1": 0.5, "instance_noise": 0.3, "noise_steps": 4, "label_smoothing": 0.1, "averaging": 0.9,
+                   "spectral_norm": True}}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -276,7 +279,8 @@ def test_each_option_changes_the_game():
     for name, options in {"none": {}, **OPTIONS}.items():
         gan = presets.stabilised(presets.PRESETS["ring"].build(0), 0, **without | options)
         gan.fit(tg.data.ring(500)[0], 3)
-        states[name] = np.concatenate([gan.generate(np.ones((3, 2))).ravel(), *[p.data.ravel() for p in gan.discriminator.parameters()]])
+        weights = [p.data.ravel() for p in gan.discriminator.parameters()]
+        states[name] = np.concatenate([gan.generate(np.ones((3, 2))).ravel(), *weights])
     names = list(states)
     assert all(not np.array_equal(states[a], states[b]) for k, a in enumerate(names) for b in names[:k])
 
@@ -340,8 +344,8 @@ def test_instance_noise_is_one_more_upload(cost_of_a_step):
 
 @pytest.mark.parametrize("options", [{"r1": 1.0}, {"spectral_norm": True}, {"label_smoothing": 0.1}, {"gradient_penalty": 1.0}])
 def test_a_stabiliser_costs_no_download(options, cost_of_a_step):
-    gan, x = presets.stabilised(presets.PRESETS["ring"].build(0), 0, instance_noise=0.0, **options).to("cuda"), tg.data.ring(16)[0]
-    cost = cost_of_a_step(gan, x)
+    gan = presets.stabilised(presets.PRESETS["ring"].build(0), 0, instance_noise=0.0, **options).to("cuda")
+    cost = cost_of_a_step(gan, tg.data.ring(16)[0])
     assert cost["d2h"] == cost["syncs"] == 0 and cost["h2d"] <= 3
 
 

@@ -36,7 +36,7 @@ POOL = 500                              # samples of each class
 
 
 def train(network, batch, steps):
-    """batch() gives images and labels. The learning rate falls in a straight line to 0."""
+    """Train the network; batch() gives images and labels. The learning rate falls in a straight line to 0."""
     adam = tg.Adam(network.parameters(), betas=(0.9, 0.999))
     for step in range(steps):
         adam.lr = LR * (1 - step / steps)
@@ -44,7 +44,6 @@ def train(network, batch, steps):
         adam.zero_grad()
         tg.losses.cross_entropy(network(images), labels).backward()
         adam.step()
-    return network
 
 
 def moved(images, rng):
@@ -89,7 +88,8 @@ def play(it, k, n):
     ways |= {"moved": also_moved(ways["alone"]), "both": also_moved(ways["samples"])}
     errors = {}
     for way in WAYS:
-        network = train(metrics.untrained_classifier(it.rng(k, n, 5)), ways[way], it.steps(600, 2000))        # from the same weights
+        network = metrics.untrained_classifier(it.rng(k, n, 5))         # with the same weights each time
+        train(network, ways[way], it.steps(600, 2000))
         errors[way] = 100 * (1 - metrics.accuracy(network, *it.test))
     return errors, drawn
 

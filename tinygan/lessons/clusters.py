@@ -52,11 +52,22 @@ def networks(width, rng):
     return tuple(network.initialise(rng, std=0.02) for network in (G, f, D, Q))
 
 
+def normal(deviation, shape, rng):
+    """N(0, deviation²), in float32"""
+    return np.float32(deviation) * rng.standard_normal(shape, np.float32)
+
+
 def draw(n, rng):
-    """n inputs of G, and their codes."""
-    codes = rng.integers(0, K, n)
-    z = np.float32(SIGMA) * rng.standard_normal((n, LATENT), np.float32)
+    """n inputs of G, (n, 72), and their codes, (n,)"""
+    codes, z = rng.integers(0, K, n), normal(SIGMA, (n, LATENT), rng)
     return np.concatenate([z, ONE_HOT[codes]], axis=1), codes
+
+
+def makers_loss(G, f, D, Q, z, codes, noise):
+    """What G and Q minimise, L_G − λ (L_I − H(c)), and the cross-entropy H(c) − L_I in it"""
+    fakes = G(z)
+    guess = cross_entropy(Q(f(fakes + noise)), codes)
+    return generator_loss(D(f(fakes))) + LAMBDA * guess, guess
 
 
 def train(G, f, D, Q, images, steps, rng, say):
@@ -65,16 +76,14 @@ def train(G, f, D, Q, images, steps, rng, say):
     d_adam, g_adam = tg.Adam(f.parameters() + D.parameters(), D_LR), tg.Adam(makers, G_LR)
     for step in range(1, steps + 1):
         x = images[rng.integers(0, len(images), BATCH)]
-        z, _ = draw(BATCH, rng)
+        fakes = G(draw(BATCH, rng)[0]).detach()
         d_adam.zero_grad()
-        discriminator_loss(D(f(x)), D(f(G(z).detach()))).backward()
+        discriminator_loss(D(f(x)), D(f(fakes))).backward()
         d_adam.step()
         z, codes = draw(BATCH, rng)
         g_adam.zero_grad()
-        fakes = G(z)
-        noise = np.float32(NOISE) * rng.standard_normal(fakes.shape, np.float32)
-        guess = cross_entropy(Q(f(fakes + noise)), codes)
-        (generator_loss(D(f(fakes))) + LAMBDA * guess).backward(inputs=makers)
+        loss, guess = makers_loss(G, f, D, Q, z, codes, normal(NOISE, x.shape, rng))
+        loss.backward(inputs=makers)
         g_adam.step()
         if step % 500 == 0:
             say(f"step {step:,}: at least {np.log(K) - float(guess):.2f} of {np.log(K):.2f} nats of the code are visible")
@@ -105,8 +114,7 @@ def k_means(train, test, starts, seed):
 
 def sheet(G, order, rng):
     """100 images: a code a row, in that order; a column has one z."""
-    z, _ = draw(10, rng)
-    z = np.tile(z[:, :LATENT], (K, 1))
+    z = np.tile(normal(SIGMA, (10, LATENT), rng), (K, 1))
     return outputs(G.eval(), np.concatenate([z, ONE_HOT[np.repeat(order, 10)]], axis=1))
 
 

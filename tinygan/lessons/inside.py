@@ -15,9 +15,10 @@ No label was given to either; the classifier that names the samples has seen rea
              kernel 4 does not (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016)
 
 What to expect: both ways pass through digits and through strokes that are none, and on the straight line the strokes
-swell in the middle: where z is short, G paints thick, and so it does at z̄_c, which is shorter still. Arithmetic moves z to the right region more often than chance and far from always: nothing in the game
-asks that directions have a meaning, and z̄₇ − z̄₁ + z̄₀ has none to begin with; often what was added comes out.
-No unit is a stroke: without one, strokes get thinner or fainter here and there, for the units share the work.
+swell in the middle: where z is short, G paints thick, and so it does at z̄_c, which is shorter still. Arithmetic moves z to
+the right region more often than chance and far from always: nothing in the game asks that directions have a meaning, and
+z̄₇ − z̄₁ + z̄₀ has none to begin with; often what was added comes out. No unit is a stroke: without one, strokes get thinner
+or fainter here and there, for the units share the work.
 """
 import numpy as np
 
@@ -41,6 +42,11 @@ def line(a, b, parts):
     return a + parts[:, None] * (b - a)
 
 
+def ink(images):
+    """How many black pixels each image would fill, (N,)"""
+    return (images + 1).sum(axis=(1, 2, 3)) / 2
+
+
 def walk(it, gan):
     pairs = gan_noise(it, 1, 2 * 100).reshape(100, 2, LATENT)
     pairs = np.sqrt(LATENT) * pairs / np.linalg.norm(pairs, axis=2, keepdims=True)
@@ -50,7 +56,7 @@ def walk(it, gan):
         images = gan.generate(z.reshape(-1, LATENT)).reshape(*z.shape[:2], 28, 28, 1)
         middle = len(PARTS) // 2
         it.found(f"walk, {way}: ‖z‖ in the middle", np.linalg.norm(z[:, middle], axis=1).mean(), "{:.2f}")
-        it.found(f"walk, {way}: ink in the middle, in pixels", (images[:, middle] + 1).sum(axis=(1, 2, 3)).mean() / 2, "{:.0f}")
+        it.found(f"walk, {way}: ink in the middle, in pixels", ink(images[:, middle]).mean(), "{:.0f}")
         it.found(f"walk, {way}: classifier's confidence in the middle", names(images[:, middle])[1].mean(), "{:.3f}")
         rows.append([(f"{way} {k + 1}", images[k]) for k in range(3)])
     it.found("walk: classifier's confidence at its beginning", names(images[:, 0])[1].mean(), "{:.3f}")

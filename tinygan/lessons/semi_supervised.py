@@ -19,7 +19,7 @@ there too. G's digits need not be good for this, and with feature matching they 
 
 L_G is the square of a distance between features that grow as D learns, and its gradient may grow a hundredfold within a few
 steps. After that, one step of Adam can be (1 − β₁)/√(1 − β₂) times the learning rate: 16 times with the usual β₂ = 0.999,
-which in our runs G did not survive, and 5 times with the 0.99 taken here.
+with which most of our runs broke off, and 5 times with the 0.99 taken here.
 
 Source: Salimans et al., "Improved Techniques for Training GANs" (2016), sections 3.1 and 5 and their code, from which the
 networks, the noise and the weight ½ of L_unsupervised are taken. Left out are weight normalisation and the averaging of
@@ -73,6 +73,18 @@ def generator(width, rng):
                          tg.Reshape(28, 28, 1)).initialise(rng)
 
 
+def judge_loss(D, images, labels, x, fakes):
+    """L_supervised + ½ L_unsupervised; images and labels: those that have one, x: unlabelled"""
+    unsupervised = discriminator_loss(log_sum_exp(D(x)), log_sum_exp(D(fakes)))
+    return cross_entropy(D(images), labels) + 0.5 * unsupervised
+
+
+def matching_loss(f, x, fakes):
+    """L_G = ‖E f(x) − E f(G(z))‖²"""
+    difference = f(x).mean(axis=0).detach() - f(fakes).mean(axis=0)
+    return (difference ** 2).sum()
+
+
 def train(D, G, images, labels, unlabelled, steps, rng, look):
     """The semi-supervised game. images, labels: those that have one, all in each step; unlabelled: images alone."""
     d_adam, g_adam = tg.Adam(D.parameters(), betas=BETAS), tg.Adam(G.parameters(), betas=BETAS)
@@ -82,13 +94,10 @@ def train(D, G, images, labels, unlabelled, steps, rng, look):
         x = unlabelled[rng.integers(0, len(unlabelled), BATCH)]
         fakes = G(rng.random((BATCH, LATENT), np.float32)).detach()
         d_adam.zero_grad()
-        supervised = cross_entropy(D(images), labels)
-        unsupervised = discriminator_loss(log_sum_exp(D(x)), log_sum_exp(D(fakes)))
-        (supervised + 0.5 * unsupervised).backward()
+        judge_loss(D, images, labels, x, fakes).backward()
         d_adam.step()
         g_adam.zero_grad()
-        difference = f(x).mean(axis=0).detach() - f(G(rng.random((BATCH, LATENT), np.float32))).mean(axis=0)
-        (difference ** 2).sum().backward(inputs=G.parameters())
+        matching_loss(f, x, G(rng.random((BATCH, LATENT), np.float32))).backward(inputs=G.parameters())
         g_adam.step()
         look(step + 1)
 
