@@ -125,8 +125,8 @@ def lesson(it):
     found = {"pixels": vectors(it, tg.Flatten())}
     found["principal components"] = principal_components(*found["pixels"])
     found |= {f"{name} before training": vectors(it, network) for name, network in places.items()}
-    gan.fit(images, it.steps(1500, 20000), 32)
-    train(E.train(), G, D, images, it.steps(2500, 20000), it.rng(3))
+    gan.fit(images, it.steps(1500, 15000), 32)
+    train(E.train(), G, D, images, it.steps(2500, 15000), it.rng(3))
     found |= {f"{name} after training": vectors(it, network) for name, network in places.items()}
     for name, (reference, asked) in found.items():
         it.found(f"nearest neighbour right: {name} ({asked.shape[1]:,} numbers)",
