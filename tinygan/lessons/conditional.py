@@ -18,8 +18,9 @@ softmaxes of linear functions of φ(x), the first part has the form v_y·φ(x) b
 
 What to expect: by projection nearly all samples come out as the class asked for, in the long version more of them than of
 real digits: how people write badly, G does not draw. The planes hold all that is needed too, but D must find out in its
-convolutions how they go with the image, which takes it longer. The stripes are a mistake and cost little, which is why it
-could be copied for years: the height of a band tells the class as well. Told nothing, D cannot want a certain class, so G
+convolutions how they go with the image: after the short version nine samples in ten come out right. The stripes are a
+mistake, with which it takes longer still, eight in ten; but the height of a band tells the class as well, and after the long
+version nothing is seen of it, which is why it could be copied for years. Told nothing, D cannot want a certain class, so G
 ignores it: one sample in ten comes out right, and in the picture the rows are the same.
 
 The judge is a classifier that has seen real training digits only. That it recognises what was asked for does not mean
