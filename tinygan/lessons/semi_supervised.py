@@ -19,10 +19,10 @@ there too. G's digits need not be good for this, and with feature matching they 
 
 L_G is the square of a distance between features that grow as D learns, and its gradient may grow a hundredfold within a few
 steps. After that, one step of Adam can be (1 − β₁)/√(1 − β₂) times the learning rate: 16 times with the usual β₂ = 0.999,
-with which most of our runs broke off, and 5 times with the 0.99 taken here.
+with which several of our runs broke off, and 5 times with the 0.99 taken here.
 
-What to expect: in the short version a third of the errors that the 100 labels alone leave. In the long one the error falls
-to 2 % within 15,000 steps, but it may rise again as the learning rate falls, and of our three trainings one ended at 19 %.
+What to expect: in the short version a third of the errors that the 100 labels alone leave. The long one is not to be relied
+on: of three trainings the first came to 2 % within 15,000 steps and then rose to 2.5, and one of the others ended near 19 %.
 
 Source: Salimans et al., "Improved Techniques for Training GANs" (2016), sections 3.1 and 5 and their code, from which the
 networks, the noise and the weight ½ of L_unsupervised are taken. Left out are weight normalisation and the averaging of

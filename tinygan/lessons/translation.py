@@ -16,7 +16,7 @@ real ones of its kind. Being believed is not enough, as any slanted digit would 
 
 the smallest honest example of a change of style. Here the right answer is known, though no network sees it: a sheared by
 the same angle. So it can be measured whether the digit stayed the same. In the short version D alone loses many digits, a
-sixth of them or half as the seed has it, and the cycle few. In the long one D alone keeps them too, as what is handed across
+sixth of them or two fifths as the seed has it, the cycle few. In the long one D alone keeps them too, as what is handed across
 the network makes that the shortest way; the pixels it keeps less.
 Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks" (2017), section 3.
 """
