@@ -72,14 +72,15 @@ def _version(name, kind, runs):
     if not runs:
         return []
     minutes = np.median([line["seconds"] for line in runs]) / 60
+    cores = " or ".join(f"{n} core{'s' * (n > 1)}" for n in sorted({line.get("cores", 1) for line in runs}))
     runs.sort(key=lambda line: line["job"]["seed"])
     seeds = "|".join(str(line["job"]["seed"]) for line in runs)
     command = f"tinygan lesson {name}" + (" --full --data DIR" if kind == "full" else "") + f" --seed {seeds}"
     together = zip(*(line["result"]["rows"] for line in runs), strict=True)
     rows = [(row["what"], outcome([row, *others]), row["published"]) for row, *others in together]
     pictures = [f"![{path.stem}](lessons/{path.name})" for path in sorted(PICTURES.glob(f"{name}-{kind}-*.png"))]
-    return [[f"### {kind.capitalize()}", "", f"`{command}`, {minutes:.0f} minutes on one core:", "",
-             *trainings.table(("", "here", "published"), rows)], pictures]
+    return [[f"### {kind.capitalize()}", "", f"`{command}`, {minutes:.0f} minutes on {cores}:", "",
+             *lessons.table(("", "here", "published"), rows)], pictures]
 
 
 def outcome(rows):

@@ -4,6 +4,7 @@ import argparse
 import numpy as np
 
 from tinygan import data, metrics, presets
+from tinygan.lessons import table
 
 from . import trainings
 
@@ -76,4 +77,4 @@ def _table(title, lines, task, which, forms, head):
                            for name, value in told[which].items())
         seconds = np.mean([line["seconds"] for line in chosen])
         rows.append((row, f"`{options}`" if options else "", len(chosen), *cells, f"{seconds:.0f}"))
-    return [f"## {title}", "", *trainings.table(("", "option", "runs", *head, "seconds a run"), rows)]
+    return [f"## {title}", "", *table(("", "option", "runs", *head, "seconds a run"), rows)]

@@ -12,7 +12,7 @@ from .report import RESULTS
 
 
 def lines(name):
-    """What has been trained so far: a list of {"job": …, "result": …, "seconds": …, "date": …}."""
+    """What has been trained so far: a list of {"job": …, "result": …, "seconds": …, "cores": …, "date": …}."""
     path = RESULTS / f"{name}.jsonl"
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
@@ -41,7 +41,7 @@ class _Timed:
         start = time.perf_counter()
         result = self.play(job)
         return {"job": job, "result": result, "seconds": round(time.perf_counter() - start, 1),
-                "date": time.strftime("%Y-%m-%d")}
+                "cores": int(os.environ["OPENBLAS_NUM_THREADS"]), "date": time.strftime("%Y-%m-%d")}
 
 
 def mean_and_error(values, form="{:.1f}"):
@@ -61,9 +61,3 @@ def write_page(name, title, command, date, parts):
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
     print(f"written: {RESULTS / name}.md")
-
-
-def table(head, rows):
-    """A Markdown table, as a list of lines; the first column to the left, numbers to the right."""
-    return ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1),
-            *["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]]

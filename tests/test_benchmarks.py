@@ -33,9 +33,9 @@ def test_lessons_that_were_run_are_not_run_again(tmp_path, monkeypatch, capsys):
     rows = [{"what": "E |x|", "value": value, "form": "{:.1f} %", "published": "2 %"} for value in (1.0, 3.0)]
     (tmp_path / "lessons.jsonl").write_text("".join(
         json.dumps({"job": {"lesson": "clusters", "full": False, "seed": seed}, "result": {"rows": [row]}, "seconds": 60.0,
-                    "date": "2026-01-01"}) + "\n" for seed, row in enumerate(rows)))
+                    "cores": 1 + seed, "date": "2026-01-01"}) + "\n" for seed, row in enumerate(rows)))
     lessons.main(["--lessons", "clusters", "--seeds", "2"])
     page = (tmp_path / "lessons.md").read_text()
     assert "| E \\|x\\| | 2.0 ± 1.4 % | 2 % |" in page
-    assert "`tinygan lesson clusters --seed 0|1`, 1 minutes on one core:" in page
+    assert "`tinygan lesson clusters --seed 0|1`, 1 minutes on 1 core or 2 cores:" in page
     assert "2 of them done" in capsys.readouterr().out

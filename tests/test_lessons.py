@@ -44,4 +44,5 @@ def test_several_runs_are_told_by_mean_and_deviation(tmp_path):
     it = lessons.Lesson(tmp_path, None, None, say=said.append)
     it.found("error", [1.0, 2.0, 3.0], "{:.1f} %")
     it.found("error", [2.0], "{:.1f} %", "3 %")
-    assert said == ["error: 2.0 ± 1.0 %", "error: 2.0 %   (published: 3 %)"] and it.rows[1].spread is None
+    assert said == ["error: 2.0 ± 1.0 %", "error: 2.0 %   (published: 3 %)"] and it.rows[1].spread is None is it.rows[1].each
+    assert it.rows[0].each == [1, 2, 3]

@@ -1,5 +1,6 @@
 """Modes of a mixture: how they are counted, the networks of the protocol, and the landscape that D makes of the plane."""
 import json
+import os
 
 import numpy as np
 import pytest
@@ -162,6 +163,7 @@ def test_the_benchmark_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsy
     first = trainings.train_missing("x", jobs[:2], lambda job: {"modes": job["seed"]}, 1)
     again = trainings.train_missing("x", jobs, lambda job: {"modes": 10 + job["seed"]}, 1)
     assert [line["result"]["modes"] for line in first + again] == [0, 1, 0, 1, 12]
+    assert again[2]["cores"] == int(os.environ["OPENBLAS_NUM_THREADS"])
     assert "3 trainings, 2 of them done" in capsys.readouterr().out
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 3
 

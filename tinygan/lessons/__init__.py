@@ -13,6 +13,7 @@ from typing import Callable
 import numpy as np
 
 from .. import data
+from ..backend import one_blas_thread
 from ..errors import TinyganError
 from ..run import fingerprint, prepare, silent, versions, write_text
 from ..tensor import no_grad
@@ -28,6 +29,7 @@ class Row:
     form: str = "{:.1f}"            # how the value is written, its unit included
     published: str = ""
     spread: float = None            # of several runs the standard deviation
+    each: list = None               # and the value of each
 
     def __str__(self):
         return written(self.form, self.value, self.spread)
@@ -63,8 +65,8 @@ class Lesson:
 
     def found(self, what, value, form="{:.1f}", published=""):
         """Note a number of the outcome, or a list of them, one of each run, and say it."""
-        spread = float(np.std(value, ddof=1)) if np.size(value) > 1 else None
-        self.rows.append(Row(what, float(np.mean(value)), form, published, spread))
+        several = (float(np.std(value, ddof=1)), list(map(float, value))) if np.size(value) > 1 else ()
+        self.rows.append(Row(what, float(np.mean(value)), form, published, *several))
         self.say(f"{what}: {self.rows[-1]}" + (f"   (published: {published})" if published else ""))
 
 
@@ -97,21 +99,23 @@ def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwr
     say(f"{name}: {module.__doc__.splitlines()[0]}")
     it = Lesson(folder, train, test, seed, full, steps, say)
     try:
-        module.lesson(it)
+        with one_blas_thread():     # once: setting BLAS's threads anew in every operation takes a tenth of a small step
+            module.lesson(it)
     except ModuleNotFoundError as error:
         raise TinyganError(f"the lesson {name} needs {error.name}, which is not installed: "
                            "pip install 'tinygan[lessons]'") from error
     write_text(folder / "results.json", json.dumps([vars(row) for row in it.rows], indent=1, ensure_ascii=False) + "\n")
-    write_text(folder / "results.md", table(it.rows))
-    say("\n" + table(it.rows) + f"\nwritten to {folder}/: " + ", ".join(sorted(path.name for path in folder.iterdir())))
+    outcome = "\n".join(table(("", "here", "published"), [(row.what, row, row.published) for row in it.rows])) + "\n"
+    write_text(folder / "results.md", outcome)
+    say(f"\n{outcome}\nwritten to {folder}/: " + ", ".join(sorted(path.name for path in folder.iterdir())))
     return it.rows
 
 
-def table(rows):
-    """The outcome as a Markdown table."""
-    lines = ["| | here | published |", "| --- | --- | --- |"]
-    told = [(row.what.replace("|", "\\|"), str(row), row.published) for row in rows]     # a bar would end the cell
-    return "\n".join(lines + [f"| {' | '.join(cells)} |" for cells in told]) + "\n"
+def table(head, rows):
+    """A Markdown table, as a list of lines: the first column to the left, numbers to the right."""
+    told = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]     # a bar would end the cell
+    head, *rows = [f"| {' | '.join(cells)} |" for cells in told]
+    return [head, "| --- |" + " ---: |" * (len(told[0]) - 1), *rows]
 
 
 def _digits(full, folder):
