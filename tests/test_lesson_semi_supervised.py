@@ -45,7 +45,7 @@ def test_ten_of_each_class_keep_their_label(rng):
 def test_noise_is_there_in_training_only(rng):
     noise, x = semi_supervised.Noise(0.5, rng), np.ones((200, 50), np.float32)
     y = noise(x)
-    assert y.dtype == np.float32 and abs((y.data - 1).std() - 0.5) < 0.02
+    assert y.dtype == np.float32 and abs((y.data - 1).std() - 0.5) < 0.02 and abs(y.data.mean() - 1) < 0.02
     assert (noise.eval()(x).data == x).all()
 
 
@@ -102,13 +102,13 @@ def test_the_loss_of_d_is_its_equation(rng):
 
 
 def test_feature_matching_is_its_equation(rng):
-    """L_G = ‖E f(x) − E f(G(z))‖², of which G moves the second mean only"""
+    """L_G = ‖E f(x) − E f(G(z))‖, of which G moves the second mean only"""
     weights, x, fakes = (rng.standard_normal(shape) for shape in ((4, 3), (5, 4), (7, 4)))
 
     def f(x):
         return tg.ops.tanh(x @ tg.Tensor(weights))
 
-    wanted = ((np.tanh(x @ weights).mean(axis=0) - np.tanh(fakes @ weights).mean(axis=0)) ** 2).sum()
+    wanted = np.linalg.norm(np.tanh(x @ weights).mean(axis=0) - np.tanh(fakes @ weights).mean(axis=0))
     np.testing.assert_allclose(float(semi_supervised.matching_loss(f, tg.Tensor(x), tg.Tensor(fakes))), wanted)
     tg.check_gradients(lambda fakes: semi_supervised.matching_loss(f, tg.Tensor(x), fakes), fakes)
 
@@ -134,3 +134,43 @@ def test_each_loss_gets_what_is_its_own(small, monkeypatch, rng):
     (known, unknown, fake), (matched, matching) = seen
     assert known == 0 and unknown == matched == 1 and 0.3 < fake < 0.7 and 0.3 < matching < 0.7
     assert all((p.data != q).any() for p, q in zip((*D.parameters(), *G.parameters()), before))
+
+
+def hidden_weights(D):
+    return [layer.weight.data for layer in D.layers[0].layers if isinstance(layer, tg.Dense)]
+
+
+def assert_held(D):
+    for weight in hidden_weights(D):
+        np.testing.assert_allclose(np.linalg.norm(weight, axis=0), np.sqrt(2), rtol=1e-5)
+
+
+def test_the_columns_of_hidden_weights_keep_the_norm_of_the_root_of_2(rng):
+    D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
+    assert_held(D)
+    images = rng.random((100, 28, 28, 1), np.float32)
+    for go in (lambda look: semi_supervised.train(D, G, images[:10], np.arange(10), images, 3, rng, look),
+               lambda look: semi_supervised.train_alone(D, images, np.arange(100) % 10, 3, rng, look)):
+        before = [weight.copy() for weight in hidden_weights(D)]
+        go(lambda step: assert_held(D))
+        assert len(before) == 2 and all((a != b).any() for a, b in zip(before, hidden_weights(D)))
+
+
+def test_holding_changes_no_direction_and_no_bias(rng):
+    f = tg.Sequential(tg.Dense(4, 3), tg.LeakyReLU(0))
+    weight, f.layers[0].bias.data[...] = f.layers[0].weight.data.copy(), [1, 2, 3]
+    semi_supervised.hold(f)
+    np.testing.assert_allclose(f.layers[0].weight.data, np.sqrt(2) * weight / np.linalg.norm(weight, axis=0), rtol=1e-6)
+    assert f.layers[0].bias.data.tolist() == [1, 2, 3]
+
+
+def test_with_that_norm_a_relu_keeps_the_mean_square(rng):
+    f, _ = semi_supervised.discriminator((2000, 2000), rng).eval().layers
+    assert abs(float((f(rng.standard_normal((500, 784)).astype(np.float32)) ** 2).mean()) - 1) < 0.1
+
+
+def test_the_learning_rate_falls_in_a_straight_line(small, monkeypatch, tmp_path):
+    parts = []
+    monkeypatch.setattr(tg.Adam, "step", lambda self, part: parts.append(part))
+    semi_supervised.play(Lesson(tmp_path, tg.data.digits(), tg.data.held_out_digits(), limit=4), 0)
+    assert parts == 2 * [1, 0.75, 0.5, 0.25] + [1, 1, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25]

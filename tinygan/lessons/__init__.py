@@ -70,6 +70,13 @@ class Lesson:
         self.say(f"{what}: {self.rows[-1]}" + (f"   (published: {published})" if published else ""))
 
 
+def descend(optimiser, loss, part=1.0):
+    """One step down the loss, for this optimiser's parameters alone, with this part of its learning rate."""
+    optimiser.zero_grad()
+    loss.backward(inputs=optimiser.parameters)
+    optimiser.step(part)
+
+
 def outputs(network, inputs):
     """What the network makes of an array of inputs, as an array: 500 at a time, nothing recorded."""
     with no_grad():

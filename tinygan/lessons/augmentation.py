@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 import tinygan as tg
 from tinygan import metrics, plots
 
+from . import descend
 from .conditional import LATENT, Projection, draw, train as train_gan
 from .semi_supervised import choose
 
@@ -37,13 +38,10 @@ POOL = 500                              # samples of each class
 
 def train(network, batch, steps):
     """Train the network; batch() gives images and labels. The learning rate falls in a straight line to 0."""
-    adam = tg.Adam(network.parameters(), betas=(0.9, 0.999))
+    adam = tg.Adam(network.parameters(), LR, betas=(0.9, 0.999))
     for step in range(steps):
-        adam.lr = LR * (1 - step / steps)
         images, labels = batch()
-        adam.zero_grad()
-        tg.losses.cross_entropy(network(images), labels).backward()
-        adam.step()
+        descend(adam, tg.losses.cross_entropy(network(images), labels), part=1 - step / steps)
 
 
 def moved(images, rng):

@@ -32,7 +32,7 @@ import tinygan as tg
 from tinygan import plots
 from tinygan.losses import cross_entropy, discriminator_loss, generator_loss
 
-from . import outputs
+from . import descend, outputs
 
 K, LATENT, BATCH = 10, 62, 64
 SIGMA, LAMBDA, NOISE = 0.3, 0.3, 0.3
@@ -72,19 +72,14 @@ def makers_loss(G, f, D, Q, z, codes, noise):
 
 def train(G, f, D, Q, images, steps, rng, say):
     """The game with the code. No labels come in here."""
-    makers = G.parameters() + Q.parameters()
-    d_adam, g_adam = tg.Adam(f.parameters() + D.parameters(), D_LR), tg.Adam(makers, G_LR)
+    d_adam, g_adam = tg.Adam(f.parameters() + D.parameters(), D_LR), tg.Adam(G.parameters() + Q.parameters(), G_LR)
     for step in range(1, steps + 1):
         x = images[rng.integers(0, len(images), BATCH)]
         fakes = G(draw(BATCH, rng)[0]).detach()
-        d_adam.zero_grad()
-        discriminator_loss(D(f(x)), D(f(fakes))).backward()
-        d_adam.step()
+        descend(d_adam, discriminator_loss(D(f(x)), D(f(fakes))))
         z, codes = draw(BATCH, rng)
-        g_adam.zero_grad()
         loss, guess = makers_loss(G, f, D, Q, z, codes, normal(NOISE, x.shape, rng))
-        loss.backward(inputs=makers)
-        g_adam.step()
+        descend(g_adam, loss)
         if step % 500 == 0:
             say(f"step {step:,}: at least {np.log(K) - float(guess):.2f} of {np.log(K):.2f} nats of the code are visible")
 

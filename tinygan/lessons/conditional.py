@@ -32,6 +32,8 @@ import numpy as np
 import tinygan as tg
 from tinygan import metrics, plots
 
+from . import descend
+
 LATENT, WIDTH, BATCH, LR = 100, 32, 32, 1e-3
 SAMPLES = 200                   # of each class, to be judged
 
@@ -105,23 +107,19 @@ def with_label(z, y):
 def train(D, images, labels, steps, rng, seed=0):
     """The game of G and this D. Returns G."""
     G = tg.models.small_generator(LATENT + 10, seed=seed)
-    g_adam, d_adam = tg.Adam(G.parameters()), tg.Adam(D.parameters())
+    g_adam, d_adam = tg.Adam(G.parameters(), LR), tg.Adam(D.parameters(), LR)
 
     def ask(y):
         return G(with_label(rng.standard_normal((len(y), LATENT)).astype(np.float32), y))
 
     for step in range(steps):
-        g_adam.lr = d_adam.lr = LR * min(1, 2 - 2 * step / steps)       # falls to 0 in the second half
+        part = min(1, 2 - 2 * step / steps)                             # the learning rate falls to 0 in the second half
         k = rng.integers(0, len(images), BATCH)
         x, y = tg.Tensor(images[k]), labels[k]
         fakes = ask(y).detach()                                         # of the same classes as the real ones
-        d_adam.zero_grad()
-        tg.losses.discriminator_loss(D(x, y), D(fakes, y)).backward()
-        d_adam.step()
+        descend(d_adam, tg.losses.discriminator_loss(D(x, y), D(fakes, y)), part)
         y = rng.integers(0, 10, BATCH)
-        g_adam.zero_grad()
-        tg.losses.generator_loss(D(ask(y), y)).backward(inputs=G.parameters())
-        g_adam.step()
+        descend(g_adam, tg.losses.generator_loss(D(ask(y), y)), part)
     return G.eval()
 
 

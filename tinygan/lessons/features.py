@@ -30,7 +30,7 @@ import tinygan as tg
 from tinygan import plots
 from tinygan.losses import discriminator_loss
 
-from . import outputs
+from . import descend, outputs
 
 LATENT, BATCH, LR = 50, 128, 2e-4
 MAPS = ("pixels", "D's penultimate layer before training", "D's penultimate layer after training",
@@ -78,18 +78,11 @@ def makers_loss(E, G, D, x, z):
 
 def train(E, G, D, images, steps, rng):
     """The game of pairs. No label comes in here."""
-    players = E.parameters() + G.parameters()
-    adam, d_adam = tg.Adam(players), tg.Adam(D.parameters())
+    adam, d_adam = tg.Adam(E.parameters() + G.parameters(), LR), tg.Adam(D.parameters(), LR)
     for step in range(steps):
-        adam.lr = d_adam.lr = LR * min(1, 2 - 2 * step / steps)         # falls to 0 in the second half
-        x, z = batch(images, rng)
-        d_adam.zero_grad()
-        discriminator_loss(*pair_logits(E, G, D, x, z)).backward(inputs=D.parameters())
-        d_adam.step()
-        x, z = batch(images, rng)
-        adam.zero_grad()
-        makers_loss(E, G, D, x, z).backward(inputs=players)
-        adam.step()
+        part = min(1, 2 - 2 * step / steps)                             # the learning rate falls to 0 in the second half
+        descend(d_adam, discriminator_loss(*pair_logits(E, G, D, *batch(images, rng))), part)
+        descend(adam, makers_loss(E, G, D, *batch(images, rng)), part)
 
 
 def batch(images, rng):

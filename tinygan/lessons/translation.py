@@ -27,7 +27,7 @@ from tinygan import metrics, ops, plots
 from tinygan.losses import (discriminator_loss, generator_loss, least_squares_discriminator_loss,
                             least_squares_generator_loss)
 
-from . import outputs
+from . import descend, outputs
 
 BATCH, WIDTH, SLANT = 32, 16, 0.5       # SLANT: columns that a row moves for each row further up
 
@@ -79,12 +79,8 @@ def learn_pairs(x, y, steps, rng, adversarial):
         outline, digit = tg.Tensor(x[batch]), tg.Tensor(y[batch])
         if adversarial:
             fake = G(outline).detach()
-            d_adam.zero_grad()
-            discriminator_loss(D(beside(outline, digit)), D(beside(outline, fake))).backward()
-            d_adam.step()
-        g_adam.zero_grad()
-        pairs_loss(G, D if adversarial else None, outline, digit).backward(inputs=G.parameters())
-        g_adam.step()
+            descend(d_adam, discriminator_loss(D(beside(outline, digit)), D(beside(outline, fake))))
+        descend(g_adam, pairs_loss(G, D if adversarial else None, outline, digit))
     return G
 
 
@@ -101,18 +97,14 @@ def learn_styles(a, b, steps, rng, cycle):
     """G: a → b without pairs, held by the cycle of weight `cycle`, which may be 0."""
     G, F = Translator().initialise(rng, 0.02), Translator().initialise(rng, 0.02)
     D_a, D_b = discriminator(1).initialise(rng, 0.02), discriminator(1).initialise(rng, 0.02)
-    makers, judges = [*G.parameters(), *F.parameters()], [*D_a.parameters(), *D_b.parameters()]
-    g_adam, d_adam = tg.Adam(makers, lr=5e-4), tg.Adam(judges, lr=2e-4)
+    g_adam = tg.Adam(G.parameters() + F.parameters(), lr=5e-4)
+    d_adam = tg.Adam(D_a.parameters() + D_b.parameters(), lr=2e-4)
     for _ in range(steps):
         upright, slanted = (tg.Tensor(x[rng.integers(0, len(x), BATCH)]) for x in (a, b))
         fake_b, fake_a = G(upright).detach(), F(slanted).detach()
-        d_adam.zero_grad()
-        (least_squares_discriminator_loss(D_a(upright), D_a(fake_a))
-         + least_squares_discriminator_loss(D_b(slanted), D_b(fake_b))).backward()
-        d_adam.step()
-        g_adam.zero_grad()
-        styles_loss(G, F, D_a, D_b, upright, slanted, cycle).backward(inputs=makers)
-        g_adam.step()
+        descend(d_adam, least_squares_discriminator_loss(D_a(upright), D_a(fake_a))
+                + least_squares_discriminator_loss(D_b(slanted), D_b(fake_b)))
+        descend(g_adam, styles_loss(G, F, D_a, D_b, upright, slanted, cycle))
     return G
 
 

@@ -25,6 +25,8 @@ import numpy as np
 import tinygan as tg
 from tinygan import metrics, plots
 
+from . import descend
+
 LATENT, WIDTH, BATCH, LR = 100, 32, 32, 1e-3
 JUDGED = 1000                   # samples of each
 
@@ -61,31 +63,25 @@ def negative_elbo(encode, decode, x, noise):
 def train_vae(images, steps, rng, seed=0):
     """Returns encoder and decoder."""
     encode, decode = encoder(rng), tg.models.small_generator(LATENT, seed)
-    adam = tg.Adam(encode.parameters() + decode.parameters(), betas=(0.9, 0.999))
+    adam = tg.Adam(encode.parameters() + decode.parameters(), LR, betas=(0.9, 0.999))
     for step in range(steps):
-        adam.lr = LR * min(1, 2 - 2 * step / steps)                     # falls to 0 in the second half
+        part = min(1, 2 - 2 * step / steps)                             # the learning rate falls to 0 in the second half
         x = tg.Tensor(images[rng.integers(0, len(images), BATCH)])
-        adam.zero_grad()
         loss, divergence = negative_elbo(encode, decode, x, normal(rng, BATCH))
-        (loss + divergence).backward()
-        adam.step()
+        descend(adam, loss + divergence, part)
     return encode.eval(), decode.eval()
 
 
 def train_gan(images, steps, rng, seed=0):
     """Returns G, which starts from the same weights as the decoder above."""
     G, D = tg.models.small_generator(LATENT, seed), tg.models.small_discriminator(seed)
-    g_adam, d_adam = tg.Adam(G.parameters()), tg.Adam(D.parameters())
+    g_adam, d_adam = tg.Adam(G.parameters(), LR), tg.Adam(D.parameters(), LR)
     for step in range(steps):
-        g_adam.lr = d_adam.lr = LR * min(1, 2 - 2 * step / steps)
+        part = min(1, 2 - 2 * step / steps)
         x = tg.Tensor(images[rng.integers(0, len(images), BATCH)])
         fakes = G(normal(rng, BATCH)).detach()
-        d_adam.zero_grad()
-        tg.losses.discriminator_loss(D(x), D(fakes)).backward()
-        d_adam.step()
-        g_adam.zero_grad()
-        tg.losses.generator_loss(D(G(normal(rng, BATCH)))).backward(inputs=G.parameters())
-        g_adam.step()
+        descend(d_adam, tg.losses.discriminator_loss(D(x), D(fakes)), part)
+        descend(g_adam, tg.losses.generator_loss(D(G(normal(rng, BATCH)))), part)
     return G.eval()
 
 
