@@ -151,7 +151,7 @@ def play(it, k):
 
     learn(ALONE, train_alone, images[few], labels[few], steps=it.steps(400, 2_000))
     learn(ALL, train_alone, images, labels, steps=it.steps(1_500, 15_000))
-    learn(GAME, train, G, images[few], labels[few], images, steps=it.steps(5_000, 50_000))
+    learn(GAME, train, G, images[few], labels[few], images, steps=it.steps(9_000, 50_000))
     return curves, 2 * images[few] - 1, 2 * outputs(G.eval(), z) - 1
 
 
