@@ -102,8 +102,7 @@ def write(lines, command):
             chosen = [line for line in lines if (line["job"]["task"], line["job"]["row"]) == (task, row)]
             rows += [_row(row, chosen)] if chosen else []
         parts.append([f"## {task.capitalize()}: {len(means)} modes", "",
-                      *table(("", "networks", "steps", "runs", "modes", "within 3σ, %", "reverse KL", "least, most"),
-                                       rows)])
+                      *table(("", "networks", "steps", "runs", "modes", "within 3σ, %", "reverse KL", "least, most"), rows)])
     parts.append(["The last column has the smallest and the largest number of modes among the runs, and of the share.", "",
                   "Networks: *published*, G 4×400 with batch normalisation, D 3×200 maxout (484,802 and 405,201 parameters); "
                   "*small*, both 3×256 ReLU without it (132,866 and 132,609), those of `tinygan train ring`.", ""]
