@@ -2,7 +2,7 @@
 
 Read them in this order: tensor, ops, conv, norm, losses, layers, optim, gradcheck, models, training.
 """
-from . import backend, data, losses, models
+from . import backend, data, group, losses, models
 from .backend import seed, to_device, to_numpy
 from .errors import Diverged, TinyganError
 from .gradcheck import GradientError, check_gradients

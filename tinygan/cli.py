@@ -1,6 +1,7 @@
 """The command line: tinygan train, sample, lesson and check."""
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -33,7 +34,8 @@ STABILISERS = (             # option, its value, what it is
 
 
 def main(arguments=None):
-    """Run one command; returns the exit code: 0, 1 for a run that failed (2, from argparse, for wrong usage)."""
+    """Run one command; returns the exit code: 0, 1 for a run that failed, 128 + the number of the signal that ended it, as
+    shells say it (2, from argparse, for wrong usage)."""
     options = _parser().parse_args(arguments)
     try:
         code = options.command(options) or 0
@@ -42,9 +44,11 @@ def main(arguments=None):
     except TinyganError as error:
         print(f"tinygan: {error}", file=sys.stderr)
         return 1
+    except run.Stopped as error:            # it has said so
+        return 128 + error.number
     except KeyboardInterrupt:
         print("tinygan: stopped by Ctrl-C", file=sys.stderr)
-        return 1
+        return 128 + signal.SIGINT
     except BrokenPipeError:                 # `tinygan … | head`: nobody reads on, nor what Python flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -70,6 +74,8 @@ def _parser():
     train.add_argument("--data", type=Path, metavar="DIR",
                        help="a folder with the four MNIST files, gz or not, or `mnist`: download them")
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (auto)")
+    train.add_argument("--workers", type=_workers, metavar="N",
+                       help="processes that share each batch: a number, auto: one a core, mpi: those of mpiexec (auto)")
     train.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, to --steps in all")
     train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")
     train.add_argument("--quiet", action="store_true", help="say nothing but errors")
@@ -120,6 +126,14 @@ def _parser():
     return parser
 
 
+def _workers(text):
+    if text in ("auto", "mpi"):
+        return text
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of at least 1, auto or mpi")
+    return int(text)
+
+
 def _check(options):
     return proofs.main(options.name, options.order, options.device, options.html, options.museum)
 
@@ -130,11 +144,11 @@ def _train(options):
     if options.resume:
         if options.out or options.overwrite or options.batch_size or options.seed or options.preset or stabilisers:
             raise TinyganError("--resume came with options that only a new run has: --resume DIR goes with "
-                               "--steps, --data, --device and --quiet")
-        run.resume(options.resume, options.steps, options.data, options.device, options.quiet)
+                               "--steps, --data, --device, --workers and --quiet")
+        run.resume(options.resume, options.steps, options.data, options.device, options.quiet, options.workers)
         return
     run.train(options.preset or "digits", options.out, options.steps, options.batch_size, options.seed, options.data,
-              options.device, options.overwrite, options.quiet, stabilisers)
+              options.device, options.overwrite, options.quiet, stabilisers, options.workers or "auto")
 
 
 def _lesson(options):

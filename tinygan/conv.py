@@ -19,13 +19,11 @@ Source     Dumoulin & Visin, "A guide to convolution arithmetic for deep learnin
 """
 from dataclasses import dataclass
 
-from .backend import array_module, chunks, column_sums, parallel
+from .backend import array_module, chunks, column_sums
 from .errors import TinyganError
 from .ops import sum
 from .tensor import record
 
-GROUPS = 4               # parts that a batch is cut into for the threads; each adds up its own weight gradient
-LIGHT = 1 << 17          # numbers that the windows of a part should hold at least, or handing it over costs too much
 CACHE = 1 << 19          # numbers that the windows gathered at one time may hold, so that they stay in the cache
 
 
@@ -173,12 +171,6 @@ def plain_weight_gradient(x, g, geo):
 
 # The fast kernels: a few images at a time, their windows gathered into the rows of a matrix, one matrix product
 
-def _share(batch, numbers):
-    """How many images one thread takes at a time, if the windows of one hold so many numbers: a part of the batch."""
-    parts = max(1, min(GROUPS, batch * numbers // LIGHT))
-    return -(-batch // parts)
-
-
 def _images(numbers, weights=0):
     """How many images are gathered at one time. Where the gradient of so many weights is then added to, their windows
     should hold more numbers than it."""
@@ -229,30 +221,20 @@ def _weight_gradient(x, g, geo):
 
 
 def _convolve_and_weight_gradient(x, w, g, geo, want_y, want_w, bias=None):
-    """(convolve(x, w) + bias, weight_gradient(x, g)) from one gather; None for what is not wanted.
-
-    The batch is cut into parts that depend on shapes alone; each adds up its own weight gradient, and these are added
-    in order: the sum has the same bits whatever thread did what."""
+    """(convolve(x, w) + bias, weight_gradient(x, g)) from one gather; None for what is not wanted."""
     xp, K, C, D = array_module(x), geo.kernel, x.shape[3], (w if want_y else g).shape[3]
     y = xp.empty((len(x), *geo.steps, D), x.dtype) if want_y else None
-    numbers = geo.steps[0] * geo.steps[1] * K * K * C
-    groups, size = chunks(x, _share(len(x), numbers)), _images(numbers, K * K * C * D if want_w else 0)
-    partial = xp.zeros((len(groups), K * K * C, D), x.dtype) if want_w else None
-
-    def work(group):
-        number, images = group
-        for part in chunks(x[images], size):
-            windows = _gather(x[images][part], geo)
-            if want_y:
-                rows = y[images][part].reshape(-1, D)       # (n, I, J, D) → (n·I·J, D)
-                xp.matmul(windows, w.reshape(-1, D), out=rows)
-                if bias is not None:
-                    rows += bias
-            if want_w:
-                partial[number] += xp.matmul(windows.T, g[images][part].reshape(-1, D))
-
-    parallel(work, list(enumerate(groups)))
-    return y, partial.reshape(-1, K, K, C, D).sum(axis=0) if want_w else None
+    w_gradient = xp.zeros((K * K * C, D), x.dtype) if want_w else None
+    for part in chunks(x, _images(geo.steps[0] * geo.steps[1] * K * K * C, K * K * C * D if want_w else 0)):
+        windows = _gather(x[part], geo)
+        if want_y:
+            rows = y[part].reshape(-1, D)                   # (n, I, J, D) → (n·I·J, D)
+            xp.matmul(windows, w.reshape(-1, D), out=rows)
+            if bias is not None:
+                rows += bias
+        if want_w:
+            w_gradient += xp.matmul(windows.T, g[part].reshape(-1, D))
+    return y, w_gradient.reshape(K, K, C, D) if want_w else None
 
 
 def _transpose(g, w, geo, bias=None):
@@ -313,8 +295,8 @@ def _transpose_by_parity(g, w, geo, bias):
 
     numbers = lines * across[0].count * rows * max(q.taps for q in across) * D
 
-    def work(images):
-        padded = _padded(g[images], (above, above + rows + lines - 1), (begin, end))
+    for part in chunks(g, _images(numbers)):
+        padded = _padded(g[part], (above, above + rows + lines - 1), (begin, end))
         for q in across:
             windows = _windows(padded[:, :, q.offset - begin:], 1, (lines, q.count), rows, q.taps)
             windows = windows.reshape(-1, rows * q.taps * D)
@@ -322,13 +304,12 @@ def _transpose_by_parity(g, w, geo, bias):
                 start = (p.offset - above) * q.taps * D
                 pixels = xp.matmul(windows[:, start:start + p.taps * q.taps * D], kernels[p, q])
                 pixels = pixels.reshape(-1, lines, q.count, C)[:, :p.count]      # (n·lines·count, C) → (n, ·, ·, C)
-                target = x[images][:, p.parity::S, q.parity::S]
+                target = x[part, p.parity::S, q.parity::S]
                 if bias is None:
                     target[...] = pixels
                 else:
                     xp.add(pixels, bias, out=target)
 
-    parallel(work, chunks(g, min(_share(len(g), numbers), _images(numbers))))
     return x
 
 
@@ -340,8 +321,8 @@ def _paint(g, w, geo, bias):
     down, across = _parities(geo)
     (above, below), (begin, end) = _span(down), _span(across)
 
-    def work(images):
-        paint = xp.matmul(w.reshape(-1, D), g[images].reshape(-1, D).T)     # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
+    for part in chunks(g, _images(I * J * (K * K + D))) if down and across else ():
+        paint = xp.matmul(w.reshape(-1, D), g[part].reshape(-1, D).T)     # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
         padded = _padded(paint.reshape(-1, I, J, 1), (above, below), (begin, end))
         padded = padded.reshape(K, K, -1, below - above, end - begin)
         a, b, n, i, j = padded.strides
@@ -350,12 +331,7 @@ def _paint(g, w, geo, bias):
                 painted = xp.lib.stride_tricks.as_strided(
                     padded[p.first:, q.first:, :, p.offset + p.taps - 1 - above:, q.offset + q.taps - 1 - begin:],
                     (p.taps, q.taps, padded.shape[2], p.count, q.count), (S * a - i, S * b - j, n, i, j))
-                x[images][:, p.parity::S, q.parity::S, 0] = painted.sum(axis=(0, 1))
-        if bias is not None:
-            x[images] += bias
-
-    if down and across:
-        parallel(work, chunks(g, _share(len(g), I * J * (K * K + D))))
-    elif bias is not None:
+                x[part, p.parity::S, q.parity::S, 0] = painted.sum(axis=(0, 1))
+    if bias is not None:
         x += bias
     return x

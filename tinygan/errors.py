@@ -11,11 +11,18 @@ class Diverged(TinyganError):
     step: the step after which it was seen. bad: names of the arrays that hold NaN or infinite numbers, G's first."""
 
     def __init__(self, step, what, bad):
-        self.step, self.bad = step, bad
+        self.step, self.what, self.bad = step, what, bad
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
         where = f"not finite: {bad[0]}{more}" if bad else "all weights are finite"
         super().__init__(f"the training diverged in step {step}: {what}; {where}. Go back to an earlier checkpoint, "
                          "and take a smaller learning rate or another loss")
+
+    def __reduce__(self):                   # so that it can travel from one process to another
+        return Diverged, (self.step, self.what, self.bad)
+
+
+class WorkerLost(TinyganError):
+    """One of the processes that share a batch was killed, failed or does not answer: the step in hand cannot be ended."""
 
 
 def brief(value, most=200):

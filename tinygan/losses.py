@@ -10,6 +10,7 @@ left that could meet a 0: nothing to clip, no small constant to add, and every l
 In D's loss and in the two losses of G below the gradient is written by hand, from softplus′ = σ, and it is what the
 program uses. N is the number of logits, E their mean.
 """
+from . import group
 from .backend import array_module, to_numpy
 from .errors import TinyganError
 from .ops import exp, leaky_relu, log, mean, reshape, sigmoid, softplus, sqrt, sum
@@ -117,7 +118,8 @@ def gradient_penalty(discriminator, real, fake, rng):
         raise TinyganError("gradient_penalty mixes real and fake pair by pair, "
                            f"and shapes {real.shape} and {fake.shape} came: give as many of one as of the other")
     xp = array_module(real)
-    u = xp.asarray(rng.random((len(real),) + (1,) * (real.ndim - 1)).astype(real.dtype))
+    u = group.current().draw(lambda N: rng.random((N,) + (1,) * (real.ndim - 1)), len(real))
+    u = xp.asarray(u.astype(real.dtype))
     x = Tensor(u * real + (1 - u) * fake, requires_grad=True)
     slope, = grad(sum(discriminator(x)), x, create_graph=True)      # D(x̂ᵢ) depends on x̂ᵢ alone, so the sum separates
     square = sum(reshape(slope * slope, len(real), -1), axis=1)         # (N, …) → (N, features) → (N,)

@@ -19,6 +19,7 @@ gradient of Σ y is zero: a check with a constant cotangent passes any mistake.
 
 Source: Ioffe & Szegedy, "Batch Normalization" (2015), section 3.
 """
+from . import group
 from .backend import array_module, column_sums, elementwise, fused, sums_of_rows
 from .ops import leaky, leaky_backward, leaky_slopes, mean, sqrt, sum
 from .tensor import Tensor, record
@@ -28,17 +29,22 @@ def batch_norm(x, gamma, beta, eps, slope=None):
     """(y, mean, variance) for x (…, C), gamma and beta (C,): y is a Tensor, the (biased) statistics are arrays (C,).
 
     With a slope, LeakyReLU is applied in the same pass, y = max(u, slope·u) for u = γ·x̂ + β, and u is never stored."""
-    total = column_sums(x.data.reshape(-1, x.shape[-1]))   # (…, C) → (M, C)
+    team, one_of = group.current(), x.dtype.type(x.shape[-1] / x.size)      # 1/M
+    mu = team.mean(column_sums(x.data.reshape(-1, x.shape[-1])) * one_of)   # (…, C) → (M, C) → (C,)
     # The variance from the deviations: E x² − μ² would lose digits.
-    squares, = sums_of_rows(_squared_deviation, x.data, columns=(total,), numbers=(x.shape[-1] / x.size,))
-    mu, v, r, scale, shift = fused(_affine, gamma.data, beta.data, total, squares, numbers=(x.shape[-1] / x.size, eps))
+    squares, = sums_of_rows(_squared_deviation, x.data, columns=(mu,))
+    v = team.mean(squares * one_of)
+    r, scale, shift = fused(_affine, gamma.data, beta.data, mu, v, numbers=(eps,))
     axes = tuple(range(x.ndim - 1))
 
     # The same three derivatives twice. First in differentiable operations, statistics and all: x̂ and r are functions
     # of x again, so that the derivative of the derivative is exact. Then fused, on arrays.
+    def E(x):
+        return team.mean(mean(x, axes, keepdims=True))
+
     def normalised():
-        centred = x - mean(x, axes, keepdims=True)
-        r = 1 / sqrt(mean(centred * centred, axes, keepdims=True) + eps)
+        centred = x - E(x)
+        r = 1 / sqrt(E(centred * centred) + eps)
         return centred * r, r
 
     def before_slope(g, y):
@@ -48,7 +54,7 @@ def batch_norm(x, gamma, beta, eps, slope=None):
 
     def x_share(g, y):
         g, (x_hat, r) = before_slope(g, y), normalised()
-        return gamma * r * (g - mean(g, axes, keepdims=True) - x_hat * mean(g * x_hat, axes, keepdims=True))
+        return gamma * r * (g - E(g) - x_hat * E(g * x_hat))
 
     def gamma_share(g, y):
         return sum(before_slope(g, y) * normalised()[0], axes)
@@ -57,7 +63,7 @@ def batch_norm(x, gamma, beta, eps, slope=None):
         return sum(before_slope(g, y), axes)
 
     def all_shares(g, y, wanted):
-        return _backward(g, y, x.data, gamma.data, mu, r, slope)
+        return _backward(g, y, x.data, gamma.data, mu, r, slope, team)
 
     y = array_module(x.data).empty(x.shape, x.dtype)
     if slope is None:
@@ -67,7 +73,7 @@ def batch_norm(x, gamma, beta, eps, slope=None):
     return record(y, (x, x_share), (gamma, gamma_share), (beta, beta_share), joint=all_shares), mu, v
 
 
-def _backward(g, y, x, gamma, mu, r, slope):
+def _backward(g, y, x, gamma, mu, r, slope, team):
     """∂L/∂x, ∂L/∂γ, ∂L/∂β in two passes over g and x: the two sums, then
     ∂L/∂x = γ·r·(g − E g − x̂ E[g x̂]) = γ·r·g − γ·r²·E[g x̂]·(x − μ) − γ·r·E g, a scale, a scale and a shift.
     If there is a slope, the first pass takes g back through LeakyReLU."""
@@ -77,25 +83,25 @@ def _backward(g, y, x, gamma, mu, r, slope):
     else:
         g_beta, products = sums_of_rows(_leaky_shares, out, g, y, x, columns=(mu,), numbers=(slope,))
         g = out
-    g_gamma, *factors = fused(_factors, gamma, r, g_beta, products, numbers=(len(gamma) / x.size,))
+    # What x is given comes from everyone's rows; the shares of γ and β are of these rows, as of any other parameter.
+    factors = fused(_factors, gamma, r, *team.means([g_beta, products]), numbers=(len(gamma) / x.size,))
     elementwise(_combine, out, g, x, columns=(mu, *factors))
-    return out, g_gamma, g_beta
+    return out, products * r, g_beta
 
 
 # The kernels
 
-def _squared_deviation(x, total, one_of):
-    """((x − μ)²,) for μ = Σ x/M;  one_of: 1/M"""
-    deviation = x - total * one_of
+def _squared_deviation(x, mu):
+    """((x − μ)²,)"""
+    deviation = x - mu
     deviation *= deviation
     return (deviation,)
 
 
-def _affine(gamma, beta, total, squares, one_of, eps):
-    """μ, v, r = 1/√(v + ε), and the scale γ·r and the shift β − γ·r·μ that take x to y."""
-    mu, v = total * one_of, squares * one_of
+def _affine(gamma, beta, mu, v, eps):
+    """r = 1/√(v + ε), and the scale γ·r and the shift β − γ·r·μ that take x to y."""
     r = 1 / array_module(v).sqrt(v + eps)
-    return mu, v, r, gamma * r, beta - gamma * r * mu
+    return r, gamma * r, beta - gamma * r * mu
 
 
 def _scale(y, x, scale, shift):
@@ -123,10 +129,10 @@ def _leaky_shares(out, g, y, x, mu, slope):
     return _shares(out, x, mu)
 
 
-def _factors(gamma, r, g_beta, products, one_of):
-    """∂L/∂γ = r·Σ (x − μ)·g; and the factors of g and of x − μ, and what is left, in ∂L/∂x.  one_of: 1/M"""
-    g_gamma, along_g = products * r, gamma * r
-    return g_gamma, along_g, -along_g * r * g_gamma * one_of, -along_g * g_beta * one_of
+def _factors(gamma, r, sum_g, products, one_of):
+    """The factors of g and of x − μ, and what is left, in ∂L/∂x.  sum_g: Σ g; products: Σ g·(x − μ); one_of: 1/M"""
+    along_g = gamma * r
+    return along_g, -along_g * r * r * products * one_of, -along_g * sum_g * one_of
 
 
 def _combine(out, g, x, mu, along_g, along_x, shift):

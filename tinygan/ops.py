@@ -8,7 +8,7 @@ of the Tensor beside it). Shapes broadcast as in NumPy.
 """
 import numpy as np
 
-from .backend import array_module, column_sums, device_of, elementwise, fused, matmul as matrix_product
+from .backend import array_module, column_sums, device_of, elementwise, fused
 from .errors import TinyganError
 from .tensor import Tensor, record
 
@@ -259,7 +259,7 @@ def matmul(a, b):
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise TinyganError(f"a matrix product of shapes {a.shape} and {b.shape}: expected (n, k) and (k, m)")
     _same_kind(a, b)
-    return record(matrix_product(a.data, b.data), (a, lambda g, y: g @ b.T), (b, lambda g, y: a.T @ g))
+    return record(array_module(a.data).matmul(a.data, b.data), (a, lambda g, y: g @ b.T), (b, lambda g, y: a.T @ g))
 
 
 def reshape(x, *shape):

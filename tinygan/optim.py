@@ -4,8 +4,10 @@ A parameter's array is changed in place: take a step only when every graph that 
 """
 import numpy as np
 
+from . import group
 from .backend import array_module, elementwise, like, to_numpy
 from .errors import TinyganError
+from .tensor import Tensor
 
 
 class _Optimiser:
@@ -20,11 +22,12 @@ class _Optimiser:
             parameter.grad = None
 
     def _with_gradient(self):
-        """(index, θ, ∂L/∂θ) as arrays, for every parameter that has a gradient."""
-        for index, parameter in enumerate(self.parameters):
-            if parameter.grad is not None:
-                parameter.data = array_module(parameter.data).asarray(parameter.data, order="C")
-                yield index, parameter.data, parameter.grad.data
+        """(index, θ, ∂L/∂θ) as arrays, for every parameter that has a gradient: of the whole batch, if a group shares it."""
+        found = [(index, p) for index, p in enumerate(self.parameters) if p.grad is not None]
+        means = group.current().means([p.grad.data for _, p in found])
+        for (index, p), g in zip(found, means):
+            p.data, p.grad = array_module(p.data).asarray(p.data, order="C"), Tensor(g)
+            yield index, p.data, g
 
 
 class SGD(_Optimiser):

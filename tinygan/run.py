@@ -11,13 +11,14 @@
     report.html      all of it on one page, with a diagnosis in plain words
 
 A run that was stopped, by Ctrl-C or by anything, goes on with --resume from its last checkpoint, and ends in the same
-bytes as one that was never stopped.
+bytes as one that was never stopped. The bytes depend on the number of workers, so a run keeps it.
 """
 import json
 import platform
 import shutil
 import signal
 import sys
+import threading
 import time
 import zlib
 from contextlib import contextmanager
@@ -27,10 +28,10 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import animation, checkpoint, diagnosis, metrics, plots, report
+from . import animation, checkpoint, diagnosis, group, metrics, plots, report
 from .backend import available, to_numpy
 from .cuda import explained
-from .errors import Diverged, TinyganError, brief
+from .errors import Diverged, TinyganError, WorkerLost, brief
 from .landscape import ARROWS, landscape, window
 from .presets import PRESETS, STUDIES, stabilised
 from .training import BELIEFS, GAN
@@ -43,11 +44,12 @@ SAVE_EVERY = 20.0                                  # seconds between two checkpo
 
 @explained()
 def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
-          overwrite=False, quiet=False, stabilisers=None):
+          overwrite=False, quiet=False, stabilisers=None, workers="auto"):
     """Train preset `name`, or play that study, and write the run folder, by default runs/NAME; returns its Path.
 
     stabilisers: {option: value} in place of the preset's own: "spectral_norm": True, "g_lr", "d_lr", or an argument of GAN.
-    Ctrl-C ends the training after the step in hand and writes what there is.
+    workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started.
+    Ctrl-C and SIGTERM end the training after the step in hand; what there is is written, then Stopped is raised.
     TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, and
     for data, a batch size or a GPU given to a study;
     Diverged if the training did, with the last good checkpoint left in the folder."""
@@ -58,18 +60,29 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     if steps < 1:
         raise TinyganError(f"--steps {steps} came: expected at least 1")
     if name in STUDIES:
-        _only_for_presets(name, {"--batch-size": batch_size, "--data": data_folder,
-                                 "--device": device if device == "cuda" else None, "a stabiliser": stabilisers or None})
+        _only_for_presets(name, {"--batch-size": batch_size, "--data": data_folder, "a stabiliser": stabilisers or None,
+                                 "--device": device if device == "cuda" else None,
+                                 "--workers": None if workers in ("auto", 1) else workers})
         return _study(name, folder, steps, seed, overwrite, say)
     batch_size = batch_size or preset.batch_size
-    real = preset.load(data_folder)
-    gan = stabilised(preset.build(seed), seed, **(stabilisers or {})).to(_choose(device, say))
-    prepare(folder, overwrite)
-    config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
-              "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
-              "stabilisers": stabilisers or {}, **versions()}
-    say(f"{name}: {preset.about}; {steps:,} steps of {batch_size}, seed {seed}")
-    return _play(folder, config, gan, real, Frames(gan, steps, real), say, quiet)
+    with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
+        device, where = _choose(device)
+        workers, why = group.chosen(workers, team, batch_size, device)
+        say(f"workers: {workers} ({why})\ndevice: {device} ({where})")
+        real = _loaded(team, preset, data_folder)
+        gan = stabilised(preset.build(seed), seed, **(stabilisers or {})).to(device)
+        team.first(lambda: prepare(folder, overwrite))
+        config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
+                  "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
+                  "stabilisers": stabilisers or {}, "workers": workers, **versions()}
+        say(f"{name}: {preset.about}; {steps:,} steps of {batch_size}, seed {seed}")
+        return _play(folder, config, gan, real, Frames(gan, steps, real), say, quiet)
+
+
+def _loaded(team, preset, data_folder):
+    """The preset's data. The first rank is the first to ask for them, as it may have to download them."""
+    team.first(lambda: preset.load(data_folder))
+    return preset.load(data_folder)
 
 
 def _only_for_presets(name, options):
@@ -92,23 +105,28 @@ def _study(name, folder, steps, seed, overwrite, say):
 
 
 @explained()
-def resume(folder, steps=None, data_folder=None, device="auto", quiet=False):
+def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, workers=None):
     """Go on with the run in `folder` until it has `steps` steps in all (by default, as many as it was to have).
 
+    workers: as many as it had, unless others are asked for: the bytes depend on their number.
     TinyganError for a folder without a run, a damaged one, other data than it was begun with, or fewer steps than it has."""
     folder, say = Path(folder), silent if quiet else print
-    config = read_config(folder / "config.json")
-    gan = GAN.load(folder / "checkpoint.npz").to(_choose(device, say))
-    steps = config["steps"] if steps is None else steps
-    if steps < gan.steps:
-        raise TinyganError(f"--steps {steps} came, and the run in {folder} has {gan.steps} already: give more, in all")
-    real = PRESETS[config["preset"]].load(data_folder or config["data"])
-    if fingerprint(real) != config["images"]:
-        raise TinyganError(f"the run in {folder} was begun with other data ({brief(config['images'])}) than came now "
-                           f"({fingerprint(real)}): give --data with the folder that it had")
-    config |= {"steps": steps, **versions()}
-    say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")
-    return _play(folder, config, gan, real, Frames(gan, steps, real, folder / "frames.npz"), say, quiet)
+    with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
+        config = read_config(folder / "config.json")
+        device, where = _choose(device)
+        workers, why = group.chosen(workers or config["workers"], team, config["batch_size"], device)
+        say(f"workers: {workers} ({'as before' if workers == config['workers'] else why})\ndevice: {device} ({where})")
+        gan = GAN.load(folder / "checkpoint.npz").to(device)
+        steps = config["steps"] if steps is None else steps
+        if steps < gan.steps:
+            raise TinyganError(f"--steps {steps} came, and the run in {folder} has {gan.steps} already: give more, in all")
+        real = _loaded(team, PRESETS[config["preset"]], data_folder or config["data"])
+        if fingerprint(real) != config["images"]:
+            raise TinyganError(f"the run in {folder} was begun with other data ({brief(config['images'])}) than came now "
+                               f"({fingerprint(real)}): give --data with the folder that it had")
+        config |= {"steps": steps, "workers": workers, **versions()}
+        say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")
+        return _play(folder, config, gan, real, Frames(gan, steps, real, folder / "frames.npz"), say, quiet)
 
 
 def silent(*_):
@@ -135,14 +153,14 @@ def read_config(path):
     try:
         if path.stat().st_size > 1 << 20:
             raise ValueError("it is larger than 1 MB")
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = {"workers": 1} | json.loads(path.read_text(encoding="utf-8"))      # older runs had one
         if config["preset"] in STUDIES:
             raise TinyganError(f"{path.parent} holds the study {config['preset']}, which takes seconds and is not "
                                f"resumed: run `tinygan train {config['preset']} --out {path.parent} --overwrite`")
         for key, kind in CONFIG.items():
             if not isinstance(config[key], kind) or isinstance(config[key], bool):
                 raise ValueError(f"its {key} is {config[key]!r}")
-        if config["preset"] not in PRESETS or min(config["steps"], config["batch_size"]) < 1:
+        if config["preset"] not in PRESETS or min(config[key] for key in ("steps", "batch_size", "workers")) < 1:
             raise ValueError(f"it is a run of {config['preset']!r}, {config['steps']} steps of {config['batch_size']}")
         return config
     except TinyganError:
@@ -155,29 +173,41 @@ def read_config(path):
                            "it is plain JSON") from error
 
 
-CONFIG = {"preset": str, "steps": int, "batch_size": int, "seed": int, "data": (str, type(None)), "images": str}
+CONFIG = {"preset": str, "steps": int, "batch_size": int, "seed": int, "data": (str, type(None)), "images": str,
+          "workers": int}
 
 
 def _play(folder, config, gan, real, frames, say, quiet):
-    """Train, with a checkpoint now and then, and write everything at the end."""
-    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
-    keeper = Keeper(folder, frames)
+    """Train, with a checkpoint now and then, and write everything at the end: the first rank does, the others only play."""
+    keeper, team = Keeper(folder, frames), group.current()
     steps, batch_size = config["steps"], config["batch_size"]
-    if not gan.steps:
+    workers, stopped = 1 if team.size > 1 else config["workers"], None
+
+    def begin():
+        write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+        if not gan.steps:
+            keeper.save(gan)
+
+    def end():
+        frames.take(gan)
         keeper.save(gan)
-    with Progress(steps, gan.steps, batch_size, quiet) as progress, _stop_after_step() as stop:
+        _show(gan, real, frames, folder, config, say)
+
+    team.first(begin)
+    with Progress(steps, gan.steps, batch_size, quiet or team.rank > 0) as progress, _stop_after_step() as stop:
         try:
             watch = diagnosis.Watch(real, say)
-            gan.fit(real, steps - gan.steps, batch_size, callbacks=(progress, frames, keeper, watch, stop))
-        except Stopped:
-            print(f"stopped by Ctrl-C after step {gan.steps}: writing what there is; `tinygan train --resume {folder}` "
-                  "goes on from there", file=sys.stderr)
-        except Diverged as error:
+            gan.fit(real, steps - gan.steps, batch_size, (progress, frames, keeper, watch, stop), workers)
+        except Stopped as signalled:
+            stopped = signalled
+            team.first(lambda: print(f"stopped by {stopped} after step {gan.steps}: writing what there is; "
+                                     f"`tinygan train --resume {folder}` goes on from there", file=sys.stderr))
+        except (Diverged, WorkerLost) as error:
             raise TinyganError(f"{error}. The last good checkpoint, of step {keeper.saved}, is "
                                f"{folder / 'checkpoint.npz'}") from error
-    frames.take(gan)
-    keeper.save(gan)
-    _show(gan, real, frames, folder, config, say)
+    team.first(end)
+    if stopped:
+        raise stopped
     return folder
 
 
@@ -213,16 +243,12 @@ class Keeper:
         self.saved, self.last = gan.steps, time.monotonic()
 
 
-def _choose(device, say):
-    """"cpu" or "cuda"; for "auto" the GPU if a kernel runs on it."""
-    if device != "auto":
-        works, reason = available(device)
-        if not works:
-            raise TinyganError(reason)
-        return device
-    works, reason = available("cuda")
-    say(f"device: {'cuda' if works else 'cpu'} ({reason})")
-    return "cuda" if works else "cpu"
+def _choose(device):
+    """("cpu" or "cuda", why); for "auto" the GPU if a kernel runs on it."""
+    works, reason = available("cuda" if device == "auto" else device)
+    if not works and device != "auto":
+        raise TinyganError(reason)
+    return ("cpu" if not works else "cuda" if device == "auto" else device), reason
 
 
 def prepare(folder, overwrite):
@@ -346,28 +372,35 @@ class Progress:
 
 
 class Stopped(Exception):
-    """Ctrl-C was pressed; the step in hand has been finished."""
+    """A run was told to end, by Ctrl-C or by SIGTERM; the step in hand has been finished.  number: the signal's."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self):
+        return "Ctrl-C" if self.number == signal.SIGINT else signal.Signals(self.number).name
 
 
 @contextmanager
 def _stop_after_step():
-    """A callback that ends the training, between two steps, after a first Ctrl-C. A second one ends it at once."""
-    pressed = []
+    """A callback that ends the training, between two steps, after a first Ctrl-C or SIGTERM, whichever rank it was sent to.
+    A second Ctrl-C ends it at once."""
+    received, before = [], {}
 
-    def note(*_):
-        pressed.append(True)
-        signal.signal(signal.SIGINT, before)
+    def note(number, frame):
+        received.append(number)
+        group.current().tell(number)
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     def stop(gan, metrics):
-        if pressed:
-            raise Stopped
+        if number := (received or [group.current().told()])[0]:
+            raise Stopped(number)
 
-    try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:                  # not in the main thread: signals go elsewhere
-        yield stop
-        return
+    if threading.current_thread() is threading.main_thread():           # elsewhere signals are not to be had
+        before |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -8,11 +8,11 @@ import copy
 
 import numpy as np
 
-from . import checkpoint, layers
-from .backend import all_finite, array_module, at_hand, elementwise, is_array, like, one_blas_thread, to_numpy
+from . import checkpoint, group, layers
+from .backend import all_finite, array_module, at_hand, elementwise, is_array, like, to_numpy
 from .errors import Diverged, TinyganError, brief
 from .losses import LOSSES, gradient_penalty, r1_penalty, smoothed_discriminator_loss
-from .ops import mean, sigmoid
+from .ops import concatenate, mean, sigmoid
 from .optim import OPTIMISERS, Adam
 from .tensor import Tensor, no_grad
 
@@ -56,28 +56,28 @@ class GAN:
         self._check_stabilisers()
         self.averaged = copy.deepcopy(generator) if averaging else generator
         self.rng = np.random.default_rng(seed)
+        self.workers = 1                           # how many shared the batches of the last fit
         self.waiting = np.empty(0, np.int64)       # indices of the images still to come in this epoch
         self.steps = 0
         self.history = {name: [] for name in ("d_loss", "g_loss", "d_real", "d_fake")}
         self.pending = []                          # metrics of the last steps, still on the device
 
-    @one_blas_thread()
     def step(self, real_batch):
         """One round of the game: D's step, then G's. Changes both networks; nothing waits for the device.
 
         real_batch: array (N, …). Returns {"d_loss", "g_loss", "d_real", "d_fake"} as arrays on the device, the last two
         D's mean belief σ(a) about the real and the fake batch before its step (its mean score where a is no logit)."""
-        G, D, N = self.generator, self.discriminator, len(real_batch)
+        G, D, N, team = self.generator, self.discriminator, len(real_batch), group.current()
         d_loss_of, g_loss_of = self._losses()
         part = (max(0.05, 1 - self.steps / self.decay_steps),) if self.decay_steps else ()     # of rates that fall
         blur = self._blur(real_batch.shape)        # what D sees may be blurred by instance noise, real and fake alike
-        x = blur(Tensor(self._like_weights(real_batch)))
+        x = blur(Tensor(self._like_weights(team.share(real_batch))))
         z = self.noise(2 * N)                      # for both halves of the round, in one transfer to the device
 
         # D's step.  max_D V: descend L_D = −V.  The fakes are mere numbers here: G is not to change.
         with no_grad():
-            fakes = blur(G(z[:N]))
-        real_logits, fake_logits = D(x), D(fakes)
+            fakes = blur(G(team.share(z[:N])))
+        real_logits, fake_logits = self._judged(x, fakes)
         d_loss = d_loss_of(real_logits, fake_logits)
         if self.penalty:
             d_loss = d_loss + self.penalty * gradient_penalty(D, x, fakes, self.rng)
@@ -88,35 +88,50 @@ class GAN:
         self.d_optimizer.step(*part)
 
         # G's step.  Fresh noise, and D looks again: it has changed, and the graph above belongs to weights now gone.
-        g_loss = g_loss_of(D(blur(G(z[N:]))))
+        g_loss = g_loss_of(D(blur(G(team.share(z[N:])))))
         self.g_optimizer.zero_grad()
         g_loss.backward(inputs=G.parameters())     # through D to G; D's own gradients are not even computed
         self.g_optimizer.step(*part)
 
         self._average()
         self.steps += 1
-        return {"d_loss": d_loss.data, "g_loss": g_loss.data,
-                "d_real": mean(self.verdict(real_logits)).data, "d_fake": mean(self.verdict(fake_logits)).data}
+        beliefs = [mean(self.verdict(logits)).data for logits in (real_logits, fake_logits)]
+        return dict(zip(self.history, team.means([d_loss.data, g_loss.data, *beliefs])))
 
-    def fit(self, images, steps, batch_size=64, callbacks=()):
+    def fit(self, images, steps, batch_size=64, callbacks=(), workers=1):
         """Play `steps` rounds on batches of `images` (N, …), reshuffled each epoch.
 
-        Every callback is called as callback(gan, metrics) after each step. Returns the history since the first step:
-        {name of the metric: list of one float per step}.
+        Every callback is called as callback(gan, metrics) after each step; what it raises ends the training. Returns the
+        history since the first step: {name of the metric: list of one float per step}.
+        workers: how many processes share each batch, or "mpi": those that mpiexec started (group.py). Callbacks are
+        called in the first one alone.
         TinyganError for images that D cannot take or G cannot paint: wrong shape or dtype, NaN, values out of range.
         Diverged at the first loss or weight that is not finite (on a GPU up to 20 steps later: looking makes it wait)."""
         images = self._checked(images, batch_size)
+
+        def look():
+            for callback in callbacks:
+                callback(self, metrics)
+            if len(self.pending) == LOOK or at_hand(metrics["d_loss"]):
+                self._check_finite()
+
         try:
-            for _ in range(steps):
-                metrics = self.step(images[self._next_batch(len(images), batch_size)])
-                self.pending.append(metrics)
-                for callback in callbacks:
-                    callback(self, metrics)
-                if len(self.pending) == LOOK or at_hand(metrics["d_loss"]):
-                    self._check_finite()
+            with self._group(workers) as team:
+                self.workers = team.size
+                for _ in range(steps):
+                    metrics = self.step(images[self._next_batch(len(images), batch_size)])
+                    self.pending.append(metrics)
+                    team.first(look)
         finally:
             self._remember()
         return self.history
+
+    def _group(self, workers):
+        """The group to play in.  TinyganError for several workers and one GPU."""
+        if workers != 1 and not at_hand(self.generator.arrays()[0]):
+            raise TinyganError(f"got workers={workers!r} and networks on a GPU, expected one or the other: "
+                               "leave workers out, or move the networks with .to('cpu')")
+        return group.of(workers)
 
     def sample(self, n, seed=0):
         """n samples as a NumPy array, from the noise of `seed`, in evaluation mode.
@@ -165,7 +180,15 @@ class GAN:
         if not sigma:
             return lambda x: x
         draws = iter(self._like_weights(sigma * self.rng.standard_normal((3, *shape))))
-        return lambda x: x + Tensor(next(draws))
+        return lambda x: x + Tensor(group.current().share(next(draws)))
+
+    def _judged(self, x, fakes):
+        """D's logits of both. In one pass, which costs less, where D looks at each sample by itself and remembers nothing."""
+        D = self.discriminator
+        if not layers.one_by_one(D):
+            return D(x), D(fakes)
+        logits = D(concatenate([x, fakes]))
+        return logits[:len(x)], logits[len(x):]
 
     def _check_stabilisers(self):
         """TinyganError for a number that makes no sense."""
@@ -268,7 +291,7 @@ class GAN:
             "format": FORMAT, "latent": self.latent, "loss": self.loss, "gradient_penalty": self.penalty,
             "averaging": self.averaging, "r1": self.r1, "instance_noise": self.instance_noise,
             "noise_steps": self.noise_steps, "label_smoothing": self.label_smoothing,
-            "decay_steps": self.decay_steps, "steps": self.steps,
+            "decay_steps": self.decay_steps, "steps": self.steps, "workers": self.workers,
             "rng": self.rng.bit_generator.state,
             "generator": repr(self.generator), "discriminator": repr(self.discriminator),
             "dtype": str(self.generator.parameters()[0].dtype),
@@ -306,6 +329,7 @@ class GAN:
             start = f"{part}/"
             state = {name[len(start):]: array for name, array in arrays.items() if name.startswith(start)}
             owner.load_state_dict(state)
+        gan.workers = int(about.get("workers", 1))
         gan.steps, gan.rng.bit_generator.state, gan.waiting = about["steps"], about["rng"], arrays["waiting"]
         gan.history = {name: row.tolist() for name, row in zip(gan.history, arrays["history"], strict=True)}
         return gan

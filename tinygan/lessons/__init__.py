@@ -13,7 +13,6 @@ from typing import Callable
 import numpy as np
 
 from .. import data
-from ..backend import one_blas_thread
 from ..errors import TinyganError
 from ..run import fingerprint, prepare, silent, versions, write_text
 from ..tensor import no_grad
@@ -106,8 +105,7 @@ def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwr
     say(f"{name}: {module.__doc__.splitlines()[0]}")
     it = Lesson(folder, train, test, seed, full, steps, say)
     try:
-        with one_blas_thread():     # once: setting BLAS's threads anew in every operation takes 2 of 27 ms in semi_supervised
-            module.lesson(it)
+        module.lesson(it)
     except ModuleNotFoundError as error:
         raise TinyganError(f"the lesson {name} needs {error.name}, which is not installed: "
                            "pip install 'tinygan[lessons]'") from error
