@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from threadpoolctl import threadpool_limits
 
 import tinygan as tg
 from tinygan import conv
@@ -102,19 +101,6 @@ def test_padding_crops_the_full_transpose(length, kernel, stride, pads):
     np.testing.assert_allclose(cropped, full[:, top:full.shape[1] - bottom, left:full.shape[2] - right], atol=1e-12)
 
 
-def test_the_bits_do_not_depend_on_the_threads(rng):
-    geo = conv.geometry((14, 14), 5, 2, "same")
-    x = rng.standard_normal((70, 14, 14, 8)).astype(np.float32)
-    w, g = rng.standard_normal((5, 5, 8, 16)).astype(np.float32), rng.standard_normal((70, 7, 7, 16)).astype(np.float32)
-    results = []
-    for threads in (1, 2, 4):
-        with threadpool_limits(threads):
-            results.append([*conv._convolve_and_weight_gradient(x, w, g, geo, True, True), conv._transpose(g, w, geo)])
-    for other in results[1:]:
-        for one, two in zip(results[0], other):
-            np.testing.assert_array_equal(one, two)
-
-
 def test_what_does_not_fit_is_refused():
     with pytest.raises(tg.TinyganError, match="does not fit"):
         conv.geometry((2, 2), 3, 1, ((0, 0), (0, 0)))
@@ -160,7 +146,6 @@ def test_plain_kernels_equal_the_loops(case):
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 8, 11])
 def test_any_batch_in_small_parts(channels, stride, n, rng, monkeypatch):
     """Parts of unequal size, gathered two images at a time or fewer, against the plain kernels."""
-    monkeypatch.setattr(conv, "LIGHT", 1)
     monkeypatch.setattr(conv, "CACHE", 2 * 30 * 9 * channels)
     geo = conv.geometry((5, 6), 3, stride, "same")
     x, w = rng.standard_normal((n, 5, 6, channels)), rng.standard_normal((3, 3, channels, 2))
@@ -231,15 +216,3 @@ def test_sizes_of_two_sides_are_told_apart():
     geo = conv.geometry((6, 9), 3, 2, ((1, 0), (0, 2)))
     assert geo.steps == (3, 5)                              # ⌊(6 + 1 − 3)/2⌋ + 1 and ⌊(9 + 2 − 3)/2⌋ + 1
     assert conv.geometry_of_transpose((3, 5), 3, 2, ((1, 0), (0, 2))).size == (6, 9)      # 2·2 + 3 − 1 and 2·4 + 3 − 2
-
-
-def test_the_order_in_which_the_chunks_are_worked_leaves_no_trace(rng, monkeypatch):
-    """Whatever thread comes first: each chunk has a place of its own, and the sums are in chunk order."""
-    geo = conv.geometry((6, 6), 3, 2, "same")
-    x, w, g = rng.standard_normal((40, 6, 6, 3)), rng.standard_normal((3, 3, 3, 2)), rng.standard_normal((40, 3, 3, 2))
-    monkeypatch.setattr(conv, "LIGHT", 1)
-    forwards = [*conv._convolve_and_weight_gradient(x, w, g, geo, True, True), conv._transpose(g, w, geo)]
-    monkeypatch.setattr(conv, "parallel", lambda work, chunks: [work(chunk) for chunk in reversed(chunks)])
-    backwards = [*conv._convolve_and_weight_gradient(x, w, g, geo, True, True), conv._transpose(g, w, geo)]
-    for one, two in zip(forwards, backwards):
-        np.testing.assert_array_equal(one, two)

@@ -1,19 +1,9 @@
 """Mistakes that tinygan once made, each with the test that now forbids it."""
-import threading
-
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info, threadpool_limits
 
 import tinygan as tg
-from tinygan import backend, ops
-
-
-def blas_threads():
-    """Of the BLAS that NumPy calls: SciPy, where a lesson has imported it, brings another of its own."""
-    known = {library.filepath for library in backend._controller.lib_controllers}
-    return [library["num_threads"] for library in threadpool_info()
-            if library["user_api"] == "blas" and library["filepath"] in known]
+from tinygan import ops
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -27,34 +17,6 @@ def test_a_forgotten_parameter_fails():
             return x @ self.weight + self.bias.detach()
     with pytest.raises(tg.GradientError, match="bias"):
         tg.check_gradients(Forgetful(3, 2), np.random.default_rng(0).standard_normal((4, 3)))
-
-
-def test_blas_is_limited_in_every_thread_and_restored_by_whoever_leaves_last():
-    seen, first_in, second_in = [], threading.Event(), threading.Event()
-
-    def other():
-        first_in.wait(10)
-        with backend.one_blas_thread():
-            second_in.set()
-            main_out.wait(10)
-
-    main_out = threading.Event()
-    with threadpool_limits(2, user_api="blas"):
-        pass
-    before = blas_threads()
-    thread = threading.Thread(target=other)
-    thread.start()
-    with backend.one_blas_thread():
-        first_in.set()
-        second_in.wait(10)
-    main_out.set()
-    thread.join()
-    assert blas_threads() == before
-    backend.parallel(lambda chunk: None, [0])
-    thread = threading.Thread(target=backend.parallel, args=(lambda chunk: seen.extend(blas_threads()), [0]))
-    thread.start()
-    thread.join()
-    assert set(seen) == {1}
 
 
 @pytest.mark.parametrize("make", [tg.SGD, tg.Adam])

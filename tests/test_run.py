@@ -72,16 +72,17 @@ def test_bad_input_gets_a_sentence(arguments, word, capsys, tmp_path, monkeypatc
     assert said.startswith("tinygan: ") and word in said and "Traceback" not in said
 
 
-def test_ctrl_c_writes_what_there_is(tmp_path):
+@pytest.mark.parametrize("number, said", [(signal.SIGINT, b"stopped by Ctrl-C"), (signal.SIGTERM, b"stopped by SIGTERM")])
+def test_a_signal_ends_the_training_and_what_there_is_is_written(number, said, tmp_path):
     arguments = ["train", "ring", "--steps", "1000000", "--out", str(tmp_path / "run")]
     process = subprocess.Popen([sys.executable, "-m", "tinygan", *arguments],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=os.getcwd())
     while not (tmp_path / "run" / "config.json").is_file():
         time.sleep(0.1)
     time.sleep(2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0 and b"stopped by Ctrl-C" in errors
+    assert process.returncode == 128 + number and said in errors
     gan = tg.GAN.load(tmp_path / "run" / "checkpoint.npz")
     assert 0 < gan.steps == len(gan.history["d_loss"]) == int(gan.g_optimizer.t)
 

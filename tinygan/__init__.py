@@ -4,7 +4,7 @@ Read them in this order: tensor, ops, conv, norm, losses, layers, optim, gradche
 """
 from . import backend, data, group, losses, models
 from .backend import seed, to_device, to_numpy
-from .errors import Diverged, TinyganError
+from .errors import Diverged, TinyganError, WorkerLost
 from .gradcheck import GradientError, check_gradients
 from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Module, Reshape, Sequential,
                      Sigmoid, Softplus, SpectralNorm, Tanh)

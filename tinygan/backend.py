@@ -119,8 +119,8 @@ _fused = {}
 
 def fused(kernel, *arrays, numbers=()):
     """kernel(*arrays, *numbers), in one go."""
-    numbers = [arrays[0].dtype.type(number) for number in numbers]
-    return _one_launch(kernel, arrays[0])(*arrays, *numbers)
+    kernel = _one_launch(kernel, arrays[0])
+    return kernel(*arrays, *[arrays[0].dtype.type(number) for number in numbers])
 
 
 def _one_launch(kernel, array):

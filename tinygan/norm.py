@@ -42,6 +42,9 @@ def batch_norm(x, gamma, beta, eps, slope=None):
     def E(x):
         return team.mean(mean(x, axes, keepdims=True))
 
+    def E_back(g):          # the cotangents of rank r count w_r, as its loss does: (1/M_r)·Σ_s w_s Σ g
+        return team.mean(sum(g, axes, keepdims=True)) * one_of
+
     def normalised():
         centred = x - E(x)
         r = 1 / sqrt(E(centred * centred) + eps)
@@ -54,7 +57,7 @@ def batch_norm(x, gamma, beta, eps, slope=None):
 
     def x_share(g, y):
         g, (x_hat, r) = before_slope(g, y), normalised()
-        return gamma * r * (g - E(g) - x_hat * E(g * x_hat))
+        return gamma * r * (g - E_back(g) - x_hat * E_back(g * x_hat))
 
     def gamma_share(g, y):
         return sum(before_slope(g, y) * normalised()[0], axes)

@@ -153,7 +153,8 @@ def read_config(path):
     try:
         if path.stat().st_size > 1 << 20:
             raise ValueError("it is larger than 1 MB")
-        config = {"workers": 1} | json.loads(path.read_text(encoding="utf-8"))      # older runs had one
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config.setdefault("workers", 1)                     # older runs had one
         if config["preset"] in STUDIES:
             raise TinyganError(f"{path.parent} holds the study {config['preset']}, which takes seconds and is not "
                                f"resumed: run `tinygan train {config['preset']} --out {path.parent} --overwrite`")
