@@ -7,8 +7,10 @@ from .layers import layers
 from .memory import memory
 from .scaling import scaling
 from .step import gemm, step
+from .workers import workers
 
-BENCHMARKS = {"gemm": gemm, "step": step, "layers": layers, "scaling": scaling, "memory": memory}
+BENCHMARKS = {"gemm": gemm, "step": step, "layers": layers, "workers": workers, "scaling": scaling,
+              "memory": memory}
 TRAININGS = {"modes": modes, "stabilisers": stabilisers, "lessons": lessons}        # with options of their own
 
 

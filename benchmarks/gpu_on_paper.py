@@ -40,20 +40,23 @@ def trace(gan, x):
     def note(kind, operations, *arrays):
         calls.append(Call(kind, operations, sum(array.nbytes for array in arrays)))
 
-    matmul, fused, add_rows, windows, padded = (np.matmul, backend.fused, backend._add_rows, conv._windows, conv._padded)
+    matmul, launch, add_rows, windows, padded = (np.matmul, backend._one_launch, backend._add_rows, conv._windows,
+                                                 conv._padded)
 
     def noted_matmul(a, b, out=None):
         result = matmul(a, b, out=out)
         note("matrix products", 2 * a.shape[0] * a.shape[1] * b.shape[1], a, b, result)
         return result
 
-    def noted_fused(kernel, *arrays, numbers=()):
-        before = [array.copy() for array in arrays]
-        result = fused(kernel, *arrays, numbers=numbers)
-        written = [now for then, now in zip(before, arrays) if not np.array_equal(then, now, equal_nan=True)]
-        made = [result] if isinstance(result, np.ndarray) else [*result] if result is not None else []
-        note("fused kernels", 0, *arrays, *written, *made)
-        return result
+    def noted_launch(kernel, array):
+        def noted_kernel(*operands):
+            before = [operand.copy() for operand in operands]
+            result = launch(kernel, array)(*operands)
+            written = [now for then, now in zip(before, operands) if not np.array_equal(then, now, equal_nan=True)]
+            made = [result] if isinstance(result, np.ndarray) else [*result] if result is not None else []
+            note("fused kernels", 0, *operands, *written, *made)
+            return result
+        return noted_kernel
 
     def noted_add_rows(rows):
         note("sums over rows", 2 * rows.size, rows)
@@ -70,7 +73,7 @@ def trace(gan, x):
         return result
 
     whole = [(backend, "chunks"), (conv, "chunks")]
-    noted = [(np, "matmul", noted_matmul), (backend, "fused", noted_fused), (backend, "_add_rows", noted_add_rows),
+    noted = [(np, "matmul", noted_matmul), (backend, "_one_launch", noted_launch), (backend, "_add_rows", noted_add_rows),
              (conv, "_windows", noted_windows), (conv, "_padded", noted_padded)]
     with ExitStack() as stack:
         for module, name in whole:

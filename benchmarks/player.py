@@ -14,20 +14,20 @@ import tinygan as tg
 
 from . import work
 
-MOST = 64               # ranks
-
-
 class Players:
-    """A function that plays one round of `model` on `batch` images with so many workers, forked or started by mpiexec."""
+    """A function that plays one round of `model` on `batch` images with so many workers, forked or started by mpiexec.
 
-    def __init__(self, model, batch, workers, mpi=False):
+    threads: of BLAS in a process alone, all cores if None."""
+
+    def __init__(self, model, batch, workers, mpi=False, threads=None):
         self.folder = tempfile.TemporaryDirectory()
         paths = [Path(self.folder.name) / str(rank) for rank in range(workers if mpi else 1)]
         for path in paths:
             os.mkfifo(path)
         start = ["mpiexec", "-n", str(workers)] if mpi else []
         command = [sys.executable, "-m", "benchmarks.player", model, str(batch), "mpi" if mpi else str(workers)]
-        self.process = subprocess.Popen([*start, *command, self.folder.name], stdout=subprocess.PIPE, text=True)
+        settings = os.environ | ({"OPENBLAS_NUM_THREADS": str(threads)} if threads else {})
+        self.process = subprocess.Popen([*start, *command, self.folder.name], stdout=subprocess.PIPE, text=True, env=settings)
         self.words = [open(path, "w") for path in paths]            # waits until the rank has opened it too
 
     def __call__(self):

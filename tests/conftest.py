@@ -2,7 +2,11 @@
 
 On any but the CPU the other tests are left out: they would only repeat what they show there. cupy-on-cpu is the real CuPy
 without a GPU (tests/cupy_on_cpu/README.md); cuda is a GPU."""
+import os
 import sys
+
+if "PYTEST_XDIST_WORKER" in os.environ:             # pytest -n: each core has a worker of its own
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

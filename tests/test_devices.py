@@ -165,7 +165,7 @@ def state(gan):
 
 @pytest.mark.parametrize("preset, batch, dtype, difference", [
     ("digits", 16, "float64", 1e-9), ("seed", 8, "float64", 1e-5), ("ring", 64, "float64", 1e-9),
-    ("grid", 64, "float64", 1e-9), ("ring", 64, "float32", 1e-5), ("grid", 64, "float32", 1e-5),
+    ("grid", 64, "float64", 1e-9), ("ring", 64, "float32", 1e-5), ("grid", 64, "float32", 2e-5),
     ("digits", 16, "float32", 1e-4)])
 def test_three_steps_of_each_preset(preset, batch, dtype, difference, device):
     """In float32 Adam makes a whole step, of size lr, of a gradient that is nothing but rounding: single weights of the
@@ -206,7 +206,7 @@ def test_a_run_from_the_command_line(preset, device, tmp_path, capsys, monkeypat
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 6
 
 
-@pytest.mark.parametrize("model, launches", [("seed", 235), ("small", 346)])
+@pytest.mark.parametrize("model, launches", [("seed", 235), ("small", 289)])
 def test_what_a_step_costs(model, launches, cost_of_a_step):
     """Exactly: kernels launched, two uploads (the batch, the noise), nothing downloaded, nothing waited for."""
     models = {"seed": (tg.models.seed_generator(), tg.models.seed_discriminator()),

@@ -17,6 +17,7 @@ Notation   N batch · (H, W) size of x · C channels of x · (I, J) size of g ·
 Shapes     x (N, H, W, C) · w (K, K, C, D) · g (N, I, J, D).
 Source     Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016), sections 2 and 4.
 """
+import functools
 from dataclasses import dataclass
 
 from .backend import array_module, chunks, column_sums
@@ -50,6 +51,7 @@ class Geometry:
                 tuple(slice(0, length) for _, length in spans))
 
 
+@functools.cache
 def geometry(size, kernel, stride, padding):
     """The Geometry of a convolution of images of `size` (H, W):  I = ⌊(H + top + bottom − K)/S⌋ + 1.
 
@@ -62,20 +64,21 @@ def geometry(size, kernel, stride, padding):
     if min(steps) < 1:
         raise TinyganError(f"a kernel of size {kernel} does not fit into images of size {size[0]}×{size[1]} "
                            f"padded by {pads}: use a smaller kernel or more padding")
-    return Geometry(tuple(size), kernel, stride, pads, steps)
+    return Geometry(size, kernel, stride, pads, steps)
 
 
+@functools.cache
 def geometry_of_transpose(steps, kernel, stride, padding):
     """The Geometry of a transposed convolution of images of size `steps` (I, J): H = S·(I − 1) + K − top − bottom.
 
     padding "same": H = S·I, as if g had come from a "same" convolution of such an image."""
     if padding == "same":
-        return geometry([stride * length for length in steps], kernel, stride, "same")
+        return geometry(tuple(stride * length for length in steps), kernel, stride, "same")
     size = tuple(stride * (length - 1) + kernel - before - after for length, (before, after) in zip(steps, padding))
     if min(size) < 1:
         raise TinyganError(f"cropping {padding} leaves nothing of a transposed convolution of {steps[0]}×{steps[1]} "
                            f"images with kernel {kernel} and stride {stride}: crop less")
-    return Geometry(size, kernel, stride, padding, tuple(steps))
+    return Geometry(size, kernel, stride, padding, steps)
 
 
 # The three maps as differentiable operations. A bias, where there is one, is added to each chunk while it is at hand.
@@ -254,6 +257,7 @@ class Parity:
     offset: int
 
 
+@functools.cache
 def _parities(geo):
     """(those down the rows of x, those across its columns), but for parities that receive nothing."""
     K, S = geo.kernel, geo.stride

@@ -61,8 +61,12 @@ class Alone:
         """This rank's rows of a batch (N, …), an array or a Tensor; its means are over so many rows from now on."""
         return batch
 
+    def whole(self, rows):
+        """How many rows, or pixels, the whole batch has where this rank has so many."""
+        return rows
+
     def draw(self, draw, rows):
-        """draw(rows) for this rank's rows, of the numbers that are drawn for the whole batch."""
+        """draw(rows) for this rank's rows, of the numbers (N, …) that are drawn for the whole batch."""
         return draw(rows)
 
     def gather(self, array):
@@ -120,11 +124,15 @@ class _Several(Alone):
         self._total, self._rows, self._weight = N, slice(start, stop), (stop - start) / N
         return batch[self._rows]
 
+    def whole(self, rows):
+        return rows * self._total // (self._rows.stop - self._rows.start)
+
     def draw(self, draw, rows):
-        if rows != self._rows.stop - self._rows.start:
+        batches, rest = divmod(rows, self._rows.stop - self._rows.start)        # several may lie one after the other
+        if rest or not batches:
             raise TinyganError(f"got {rows} rows to draw numbers for, expected the {self._rows.stop - self._rows.start} that "
-                               "share() last returned: share the batch first")
-        return draw(self._total)[self._rows]
+                               "share() last returned, or a multiple: share the batch first")
+        return np.concatenate([draw(self._total)[self._rows] for _ in range(batches)])
 
     def sum(self, array):
         return self._sums([array], 1)[0]
@@ -417,3 +425,11 @@ def chosen(workers, team, batch_size, device):
 def of(workers):
     """The group of so many workers, or of "mpi". 1: this process alone, or the group that it is inside of."""
     return nullcontext(current()) if workers == 1 else Mpi() if workers == "mpi" else Forked(workers)
+
+
+def sharing(workers, batch_size, device="cpu"):
+    """The group for batches of this size: of so many workers, "auto" or "mpi"; inside of a group that one."""
+    team = current()
+    if workers == "mpi" or team.size > 1:
+        return of("mpi" if team.size == 1 else 1)
+    return of(chosen(workers, team, batch_size, device)[0])

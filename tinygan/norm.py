@@ -29,12 +29,12 @@ def batch_norm(x, gamma, beta, eps, slope=None):
     """(y, mean, variance) for x (…, C), gamma and beta (C,): y is a Tensor, the (biased) statistics are arrays (C,).
 
     With a slope, LeakyReLU is applied in the same pass, y = max(u, slope·u) for u = γ·x̂ + β, and u is never stored."""
-    team, one_of = group.current(), x.dtype.type(x.shape[-1] / x.size)      # 1/M
-    mu = team.mean(column_sums(x.data.reshape(-1, x.shape[-1])) * one_of)   # (…, C) → (M, C) → (C,)
+    team, rows = group.current(), x.size // x.shape[-1]
+    one_of = 1 / team.whole(rows)                       # 1/M
+    total = team.sum(column_sums(x.data.reshape(-1, x.shape[-1])))         # (…, C) → (M, C) → (C,)
     # The variance from the deviations: E x² − μ² would lose digits.
-    squares, = sums_of_rows(_squared_deviation, x.data, columns=(mu,))
-    v = team.mean(squares * one_of)
-    r, scale, shift = fused(_affine, gamma.data, beta.data, mu, v, numbers=(eps,))
+    squares, = sums_of_rows(_squared_deviation, x.data, columns=(total,), numbers=(one_of,))
+    mu, v, r, scale, shift = fused(_affine, gamma.data, beta.data, total, team.sum(squares), numbers=(one_of, eps))
     axes = tuple(range(x.ndim - 1))
 
     # The same three derivatives twice. First in differentiable operations, statistics and all: x̂ and r are functions
@@ -42,8 +42,8 @@ def batch_norm(x, gamma, beta, eps, slope=None):
     def E(x):
         return team.mean(mean(x, axes, keepdims=True))
 
-    def E_back(g):          # the cotangents of rank r count w_r, as its loss does: (1/M_r)·Σ_s w_s Σ g
-        return team.mean(sum(g, axes, keepdims=True)) * one_of
+    def E_back(g):          # the cotangents of rank r count w_r, as its loss does: Σ_s w_s Σ g / M_r
+        return team.mean(sum(g, axes, keepdims=True)) / rows
 
     def normalised():
         centred = x - E(x)
@@ -87,24 +87,26 @@ def _backward(g, y, x, gamma, mu, r, slope, team):
         g_beta, products = sums_of_rows(_leaky_shares, out, g, y, x, columns=(mu,), numbers=(slope,))
         g = out
     # What x is given comes from everyone's rows; the shares of γ and β are of these rows, as of any other parameter.
-    factors = fused(_factors, gamma, r, *team.means([g_beta, products]), numbers=(len(gamma) / x.size,))
+    sums = team.means([g_beta, products])
+    g_gamma, *factors = fused(_factors, gamma, r, products, *sums, numbers=(len(gamma) / x.size,))
     elementwise(_combine, out, g, x, columns=(mu, *factors))
-    return out, products * r, g_beta
+    return out, g_gamma, g_beta
 
 
 # The kernels
 
-def _squared_deviation(x, mu):
-    """((x − μ)²,)"""
-    deviation = x - mu
+def _squared_deviation(x, total, one_of):
+    """((x − μ)²,) for μ = Σ x/M;  one_of: 1/M"""
+    deviation = x - total * one_of
     deviation *= deviation
     return (deviation,)
 
 
-def _affine(gamma, beta, mu, v, eps):
-    """r = 1/√(v + ε), and the scale γ·r and the shift β − γ·r·μ that take x to y."""
+def _affine(gamma, beta, total, squares, one_of, eps):
+    """μ, v, r = 1/√(v + ε), and the scale γ·r and the shift β − γ·r·μ that take x to y."""
+    mu, v = total * one_of, squares * one_of
     r = 1 / array_module(v).sqrt(v + eps)
-    return r, gamma * r, beta - gamma * r * mu
+    return mu, v, r, gamma * r, beta - gamma * r * mu
 
 
 def _scale(y, x, scale, shift):
@@ -132,10 +134,10 @@ def _leaky_shares(out, g, y, x, mu, slope):
     return _shares(out, x, mu)
 
 
-def _factors(gamma, r, sum_g, products, one_of):
-    """The factors of g and of x − μ, and what is left, in ∂L/∂x.  sum_g: Σ g; products: Σ g·(x − μ); one_of: 1/M"""
+def _factors(gamma, r, products, sum_g, sum_products, one_of):
+    """∂L/∂γ = r·Σ (x − μ)·g; and the factors of g and of x − μ, and what is left, in ∂L/∂x.  one_of: 1/M"""
     along_g = gamma * r
-    return along_g, -along_g * r * r * products * one_of, -along_g * sum_g * one_of
+    return products * r, along_g, -along_g * r * r * sum_products * one_of, -along_g * sum_g * one_of
 
 
 def _combine(out, g, x, mu, along_g, along_x, shift):

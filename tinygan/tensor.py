@@ -16,6 +16,8 @@ import numpy as np
 from . import backend
 from .errors import TinyganError
 
+FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}       # what a Tensor may hold
+
 _mode = threading.local()
 
 
@@ -58,7 +60,7 @@ class Tensor:
             data = np.asarray(data)
         if data.dtype.kind in "iub":
             data = data.astype(np.float64)
-        if data.dtype not in (np.float32, np.float64):
+        if data.dtype not in FLOATS:
             raise TinyganError(f"a Tensor holds float32 or float64, and {data.dtype} came: convert with .astype")
         self.data, self.requires_grad = data, requires_grad
         self.grad, self.edges, self.joint = None, (), None

@@ -9,7 +9,7 @@ import copy
 import numpy as np
 
 from . import checkpoint, group, layers
-from .backend import all_finite, array_module, at_hand, elementwise, is_array, like, to_numpy
+from .backend import all_finite, array_module, at_hand, device_of, elementwise, is_array, like, to_numpy
 from .errors import Diverged, TinyganError, brief
 from .losses import LOSSES, gradient_penalty, r1_penalty, smoothed_discriminator_loss
 from .ops import concatenate, mean, sigmoid
@@ -103,8 +103,8 @@ class GAN:
 
         Every callback is called as callback(gan, metrics) after each step; what it raises ends the training. Returns the
         history since the first step: {name of the metric: list of one float per step}.
-        workers: how many processes share each batch, or "mpi": those that mpiexec started (group.py). Callbacks are
-        called in the first one alone.
+        workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started
+        (group.py). Callbacks are called in the first one alone.
         TinyganError for images that D cannot take or G cannot paint: wrong shape or dtype, NaN, values out of range.
         Diverged at the first loss or weight that is not finite (on a GPU up to 20 steps later: looking makes it wait)."""
         images = self._checked(images, batch_size)
@@ -116,7 +116,7 @@ class GAN:
                 self._check_finite()
 
         try:
-            with self._group(workers) as team:
+            with group.sharing(workers, batch_size, device_of(self.generator.arrays()[0])) as team:
                 self.workers = team.size
                 for _ in range(steps):
                     metrics = self.step(images[self._next_batch(len(images), batch_size)])
@@ -125,13 +125,6 @@ class GAN:
         finally:
             self._remember()
         return self.history
-
-    def _group(self, workers):
-        """The group to play in.  TinyganError for several workers and one GPU."""
-        if workers != 1 and not at_hand(self.generator.arrays()[0]):
-            raise TinyganError(f"got workers={workers!r} and networks on a GPU, expected one or the other: "
-                               "leave workers out, or move the networks with .to('cpu')")
-        return group.of(workers)
 
     def sample(self, n, seed=0):
         """n samples as a NumPy array, from the noise of `seed`, in evaluation mode.
@@ -205,7 +198,7 @@ class GAN:
                                f"it goes with {' and '.join(BELIEFS)}")
 
     def _like_weights(self, array):
-        return like(array if is_array(array) else np.asarray(array), self.generator.parameters()[0].data)
+        return like(array if is_array(array) else np.asarray(array), self.g_optimizer.parameters[0].data)
 
     def verdict(self, logits):
         """D's belief σ(a), or its score where a is no logit; remembers nothing."""

@@ -4,6 +4,7 @@ Each file is read from top to bottom: what is asked, the equation, the code, wha
 and its last function, lesson(it), is what `tinygan lesson NAME` runs: the short version on the packaged digits, or with
 --full the long one on all of MNIST.
 """
+import functools
 import importlib
 import json
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Callable
 
 import numpy as np
 
-from .. import data
+from .. import data, group
 from ..errors import TinyganError
 from ..run import fingerprint, prepare, silent, versions, write_text
 from ..tensor import no_grad
@@ -74,6 +75,23 @@ def descend(optimiser, loss, part=1.0):
     optimiser.zero_grad()
     loss.backward(inputs=optimiser.parameters)
     optimiser.step(part)
+
+
+def together(batch):
+    """Decorates a training loop with batches of this size: it is played by one process a core, as far as that pays (group.py).
+    Each draws the same batches and takes its rows of them by share(); what the first one returns is returned."""
+    def decorated(train):
+        @functools.wraps(train)
+        def played(*arguments, **options):
+            with group.sharing("auto", batch):
+                return train(*arguments, **options)
+        return played
+    return decorated
+
+
+def share(*batches):
+    """This process's rows of each batch, arrays or Tensors (N, …), as a list."""
+    return [group.current().share(batch) for batch in batches]
 
 
 def outputs(network, inputs):

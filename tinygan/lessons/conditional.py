@@ -32,7 +32,7 @@ import numpy as np
 import tinygan as tg
 from tinygan import metrics, plots
 
-from . import descend
+from . import descend, share, together
 
 LATENT, WIDTH, BATCH, LR = 100, 32, 32, 1e-3
 SAMPLES = 200                   # of each class, to be judged
@@ -104,22 +104,23 @@ def with_label(z, y):
     return np.concatenate([z, one_hot(y)], axis=1)
 
 
+@together(BATCH)
 def train(D, images, labels, steps, rng, seed=0):
     """The game of G and this D. Returns G."""
     G = tg.models.small_generator(LATENT + 10, seed=seed)
     g_adam, d_adam = tg.Adam(G.parameters(), LR), tg.Adam(D.parameters(), LR)
 
-    def ask(y):
-        return G(with_label(rng.standard_normal((len(y), LATENT)).astype(np.float32), y))
+    def asked(y):
+        return with_label(rng.standard_normal((len(y), LATENT)).astype(np.float32), y)
 
     for step in range(steps):
         part = min(1, 2 - 2 * step / steps)                             # the learning rate falls to 0 in the second half
         k = rng.integers(0, len(images), BATCH)
-        x, y = tg.Tensor(images[k]), labels[k]
-        fakes = ask(y).detach()                                         # of the same classes as the real ones
-        descend(d_adam, tg.losses.discriminator_loss(D(x, y), D(fakes, y)), part)
+        x, y, z = share(images[k], labels[k], asked(labels[k]))         # fakes of the same classes as the real ones
+        descend(d_adam, tg.losses.discriminator_loss(D(tg.Tensor(x), y), D(G(z).detach(), y)), part)
         y = rng.integers(0, 10, BATCH)
-        descend(g_adam, tg.losses.generator_loss(D(ask(y), y)), part)
+        y, z = share(y, asked(y))
+        descend(g_adam, tg.losses.generator_loss(D(G(z), y)), part)
     return G.eval()
 
 

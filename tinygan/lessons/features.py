@@ -30,7 +30,7 @@ import tinygan as tg
 from tinygan import plots
 from tinygan.losses import discriminator_loss
 
-from . import descend, outputs
+from . import descend, outputs, share, together
 
 LATENT, BATCH, LR = 50, 128, 2e-4
 MAPS = ("pixels", "D's penultimate layer before training", "D's penultimate layer after training",
@@ -76,6 +76,7 @@ def makers_loss(E, G, D, x, z):
     return discriminator_loss(fake, real)
 
 
+@together(BATCH)
 def train(E, G, D, images, steps, rng):
     """The game of pairs. No label comes in here."""
     adam, d_adam = tg.Adam(E.parameters() + G.parameters(), LR), tg.Adam(D.parameters(), LR)
@@ -87,8 +88,8 @@ def train(E, G, D, images, steps, rng):
 
 def batch(images, rng):
     """Real images and z ~ N(0, I), as Tensors."""
-    return (tg.Tensor(images[rng.integers(0, len(images), BATCH)]),
-            tg.Tensor(rng.standard_normal((BATCH, LATENT)).astype(np.float32)))
+    x, z = images[rng.integers(0, len(images), BATCH)], rng.standard_normal((BATCH, LATENT)).astype(np.float32)
+    return [tg.Tensor(rows) for rows in share(x, z)]
 
 
 def vectors(it, network):
@@ -120,7 +121,7 @@ def lesson(it):
     found = {"pixels": vectors(it, tg.Flatten())}
     found["principal components"] = principal_components(*found["pixels"])
     found |= {f"{name} before training": vectors(it, network) for name, network in places.items()}
-    gan.fit(images, it.steps(1500, 15000), 32)
+    gan.fit(images, it.steps(1500, 15000), 32, workers="auto")
     train(E.train(), G, D, images, it.steps(2500, 15000), it.rng(3))
     found |= {f"{name} after training": vectors(it, network) for name, network in places.items()}
     for name, (reference, asked) in found.items():

@@ -162,7 +162,7 @@ def lesson(it):
     G, D = tg.models.small_generator(LATENT, it.seed), tg.models.small_discriminator(it.seed)
     gan = tg.GAN(G, D, LATENT, g_optimizer=tg.Adam(G.parameters(), LR), d_optimizer=tg.Adam(D.parameters(), LR),
                  averaging=0.99, seed=it.seed)
-    gan.fit(it.train[0], it.steps(4500, 20000), BATCH)                  # the loop of README's twenty lines, ready-made
+    gan.fit(it.train[0], it.steps(4500, 20000), BATCH, workers="auto")          # README's twenty lines, ready-made
     walk(it, gan)
     arithmetic(it, gan)
     unit(it, gan)

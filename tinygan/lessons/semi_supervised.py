@@ -40,11 +40,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import tinygan as tg
-from tinygan import plots
+from tinygan import group, plots
 from tinygan.losses import cross_entropy, discriminator_loss, log_sum_exp
 from tinygan.ops import concatenate
 
-from . import descend, outputs
+from . import descend, outputs, share, together
 
 PER_CLASS, BATCH, LATENT, LR, BETAS = 10, 100, 100, 1e-3, (0.5, 0.99)
 PAPER = (1000, 500, 250, 250, 250)      # the hidden layers of D
@@ -60,7 +60,10 @@ class Noise(tg.Module):
         self.width, self.rng = np.float32(np.sqrt(12) * deviation), rng
 
     def forward(self, x):
-        return x + self.width * (self.rng.random(x.shape, np.float32) - np.float32(0.5)) if self.training else x
+        if not self.training:
+            return x
+        noise = group.current().draw(lambda N: self.rng.random((N, *x.shape[1:]), np.float32), len(x))
+        return x + self.width * (noise - np.float32(0.5))
 
 
 def discriminator(widths, rng):
@@ -93,7 +96,8 @@ def judge_loss(D, images, labels, x, fakes):
 
 def matching_loss(f, x, fakes):
     """L_G = ‖E f(x) − E f(G(z))‖"""
-    difference = f(x).mean(axis=0).detach() - f(fakes).mean(axis=0)
+    E = group.current().mean                        # over the rows of every process: this norm is no sum over rows
+    difference = E(f(x).mean(axis=0)).detach() - E(f(fakes).mean(axis=0))
     return (difference ** 2).sum() ** 0.5
 
 
@@ -104,28 +108,32 @@ def hold(f):
             layer.weight.data *= np.sqrt(2 / (layer.weight.data ** 2).sum(axis=0))
 
 
+@together(BATCH)
 def train(D, G, images, labels, unlabelled, steps, rng, look):
     """The semi-supervised game. images, labels: those that have one, all in each step; unlabelled: images alone."""
     d_adam, g_adam = tg.Adam(D.parameters(), LR, BETAS), tg.Adam(G.parameters(), LR, BETAS)
     f, _ = D.layers
     for step in range(steps):
         part = 1 - step / steps                         # the learning rate falls to 0 in a straight line
-        x = unlabelled[rng.integers(0, len(unlabelled), BATCH)]
-        fakes = G(rng.random((BATCH, LATENT), np.float32))
-        descend(d_adam, judge_loss(D, images, labels, x, fakes.detach()), part)
+        x, z = unlabelled[rng.integers(0, len(unlabelled), BATCH)], rng.random((BATCH, LATENT), np.float32)
+        told, names, x, z = share(images, labels, x, z)
+        fakes = G(z)
+        descend(d_adam, judge_loss(D, told, names, x, fakes.detach()), part)
         hold(f)
         descend(g_adam, matching_loss(f, x, fakes), part)
-        look(step + 1)
+        group.current().first(lambda: look(step + 1))
 
 
+@together(BATCH)
 def train_alone(D, images, labels, steps, rng, look):
     """The baseline: the same D, the same noise, and batches of the images that have a label."""
     adam = tg.Adam(D.parameters(), LR, BETAS)
     for step in range(steps):
         batch = rng.choice(len(images), BATCH, replace=False)
-        descend(adam, cross_entropy(D(images[batch]), labels[batch]), 1 - step / steps)
+        x, names = share(images[batch], labels[batch])
+        descend(adam, cross_entropy(D(x), names), 1 - step / steps)
         hold(D.layers[0])
-        look(step + 1)
+        group.current().first(lambda: look(step + 1))
 
 
 def choose(labels, rng, per_class=PER_CLASS):

@@ -27,7 +27,7 @@ from tinygan import metrics, ops, plots
 from tinygan.losses import (discriminator_loss, generator_loss, least_squares_discriminator_loss,
                             least_squares_generator_loss)
 
-from . import descend, outputs
+from . import descend, outputs, share, together
 
 BATCH, WIDTH, SLANT = 32, 16, 0.5       # SLANT: columns that a row moves for each row further up
 
@@ -70,13 +70,14 @@ def pairs_loss(G, D, x, y):
     return near if D is None else generator_loss(D(beside(x, filled))) + near
 
 
+@together(BATCH)
 def learn_pairs(x, y, steps, rng, adversarial):
     """G: x → y from pairs, with D's say or by the distance alone."""
     G, D = Translator().initialise(rng, 0.02), discriminator(2).initialise(rng, 0.02)
     g_adam, d_adam = tg.Adam(G.parameters(), lr=1e-3), tg.Adam(D.parameters(), lr=2e-4)
     for _ in range(steps):
         batch = rng.integers(0, len(x), BATCH)
-        outline, digit = tg.Tensor(x[batch]), tg.Tensor(y[batch])
+        outline, digit = map(tg.Tensor, share(x[batch], y[batch]))
         if adversarial:
             fake = G(outline).detach()
             descend(d_adam, discriminator_loss(D(beside(outline, digit)), D(beside(outline, fake))))
@@ -93,6 +94,7 @@ def styles_loss(G, F, D_a, D_b, a, b, cycle):
     return believed + cycle * (abs(F(fake_b) - a).mean() + abs(G(fake_a) - b).mean())
 
 
+@together(BATCH)
 def learn_styles(a, b, steps, rng, cycle):
     """G: a → b without pairs, held by the cycle of weight `cycle`, which may be 0."""
     G, F = Translator().initialise(rng, 0.02), Translator().initialise(rng, 0.02)
@@ -100,7 +102,7 @@ def learn_styles(a, b, steps, rng, cycle):
     g_adam = tg.Adam(G.parameters() + F.parameters(), lr=5e-4)
     d_adam = tg.Adam(D_a.parameters() + D_b.parameters(), lr=2e-4)
     for _ in range(steps):
-        upright, slanted = (tg.Tensor(x[rng.integers(0, len(x), BATCH)]) for x in (a, b))
+        upright, slanted = map(tg.Tensor, share(*[x[rng.integers(0, len(x), BATCH)] for x in (a, b)]))
         fake_b, fake_a = G(upright).detach(), F(slanted).detach()
         descend(d_adam, least_squares_discriminator_loss(D_a(upright), D_a(fake_a))
                 + least_squares_discriminator_loss(D_b(slanted), D_b(fake_b)))

@@ -27,7 +27,7 @@ import numpy as np
 import tinygan as tg
 from tinygan import metrics, plots
 
-from . import descend
+from . import descend, share, together
 
 LATENT, WIDTH, BATCH, LR = 100, 32, 32, 1e-3
 JUDGED = 1000                   # samples of each
@@ -62,28 +62,29 @@ def negative_elbo(encode, decode, x, noise):
     return reconstruction_loss(a, x), kl(mu, s)
 
 
+@together(BATCH)
 def train_vae(images, steps, rng, seed=0):
     """Returns encoder and decoder."""
     encode, decode = encoder(rng), tg.models.small_generator(LATENT, seed)
     adam = tg.Adam(encode.parameters() + decode.parameters(), LR, betas=(0.9, 0.999))
     for step in range(steps):
         part = min(1, 2 - 2 * step / steps)                             # the learning rate falls to 0 in the second half
-        x = tg.Tensor(images[rng.integers(0, len(images), BATCH)])
-        loss, divergence = negative_elbo(encode, decode, x, normal(rng, BATCH))
+        x, noise = share(images[rng.integers(0, len(images), BATCH)], normal(rng, BATCH))
+        loss, divergence = negative_elbo(encode, decode, tg.Tensor(x), noise)
         descend(adam, loss + divergence, part)
     return encode.eval(), decode.eval()
 
 
+@together(BATCH)
 def train_gan(images, steps, rng, seed=0):
     """Returns G, which starts from the same weights as the decoder above."""
     G, D = tg.models.small_generator(LATENT, seed), tg.models.small_discriminator(seed)
     g_adam, d_adam = tg.Adam(G.parameters(), LR), tg.Adam(D.parameters(), LR)
     for step in range(steps):
         part = min(1, 2 - 2 * step / steps)
-        x = tg.Tensor(images[rng.integers(0, len(images), BATCH)])
-        fakes = G(normal(rng, BATCH)).detach()
-        descend(d_adam, tg.losses.discriminator_loss(D(x), D(fakes)), part)
-        descend(g_adam, tg.losses.generator_loss(D(G(normal(rng, BATCH)))), part)
+        x, z, z_of_g = share(images[rng.integers(0, len(images), BATCH)], normal(rng, BATCH), normal(rng, BATCH))
+        descend(d_adam, tg.losses.discriminator_loss(D(x), D(G(z).detach())), part)
+        descend(g_adam, tg.losses.generator_loss(D(G(z_of_g))), part)
     return G.eval()
 
 
