@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import conv, layers, losses, mathml, models, norm, ops, optim, proofs, tensor, training
+from tinygan import conv, layers, losses, models, norm, ops, optim, proofs, tensor, training
+from tinygan.proofs import mathml
 
 CASES = {case.name: case for case in proofs.cases()}
 PAIRS = [(name, order) for name, case in CASES.items() for order in case.orders]

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from . import backend, conv, layers, losses, mathml, models, norm, ops, tensor, training
-from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Sigmoid,
-                     Softplus, SpectralNorm, Tanh)
-from .optim import SGD, Adam
-from .tensor import Tensor, record
-from .training import GAN
+from .. import backend, conv, layers, losses, models, norm, ops, tensor, training
+from ..layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Sigmoid,
+                      Softplus, SpectralNorm, Tanh)
+from ..optim import SGD, Adam
+from ..tensor import Tensor, record
+from ..training import GAN
+from . import mathml
+
+
+PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,11 @@ class Case:
 
     @property
     def place(self):
-        """tinygan/file.py:line of the code."""
+        """tinygan/file.py:line of the code; folder/file.py:line if it is not tinygan's."""
         code = inspect.unwrap(self.code)
         path = Path(inspect.getsourcefile(code))
-        return f"{path.parent.name}/{path.name}:{inspect.getsourcelines(code)[1]}"
+        above = PACKAGE.parent if PACKAGE in path.parents else path.parents[1]
+        return f"{path.relative_to(above).as_posix()}:{inspect.getsourcelines(code)[1]}"
 
     @property
     def equation(self):

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import losses, ops
-from .gradcheck import compare_gradients
-from .layers import BatchNorm
-from .tensor import Tensor, grad, record
+from .. import losses, ops
+from ..gradcheck import compare_gradients
+from ..layers import BatchNorm
+from ..tensor import Tensor, grad, record
 
 RIGHT = 1e-6        # how far from the ideal the right version may be
 CAUGHT = 1e-3       # and how far the wrong one is at least

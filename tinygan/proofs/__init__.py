@@ -1,6 +1,6 @@
 """The proof that every derivative in tinygan is right: `tinygan check`.
 
-Proving a Case (provable.py) compares
+Proving a Case (cases.py) compares
 
     the derivatives    with finite differences (gradcheck.py), for every input and parameter, the fast kernels and
                        the recorded operations both
@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import backend
-from .cuda import explained
-from .errors import TinyganError
-from .gradcheck import FLOOR, TOLERANCE, Report, Row, compare_gradients
-from .layers import Module
-from .proofpage import ROOMS, html_of
-from .provable import Case, cases
-from .tensor import Tensor
+from .. import backend
+from ..cuda import explained
+from ..errors import TinyganError
+from ..gradcheck import FLOOR, TOLERANCE, Report, Row, compare_gradients
+from ..layers import Module
+from ..tensor import Tensor
+from .cases import Case, cases
+from .page import ROOMS, html_of
 
 VALUE_TOLERANCE = 1e-9      # relative error allowed between a value and its equation
 

@@ -4,7 +4,7 @@ import html as markup
 import numpy as np
 
 from . import mathml
-from .gradcheck import TOLERANCE
+from ..gradcheck import TOLERANCE
 
 STYLE = """
 :root { --ink: #1d2330; --soft: #6b7280; --line: #dfe3ea; --paper: #fbfaf7; --card: #fff;
