@@ -16,7 +16,7 @@ from ..layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyR
 from ..optim import SGD, Adam
 from ..tensor import Tensor, record
 from ..training import GAN
-from . import mathml
+from . import mathml, twins
 
 
 PACKAGE = Path(__file__).parents[1]
@@ -114,13 +114,14 @@ def _operations(rng):
     yield Case("ops.sqrt", ops.sqrt, ops.sqrt, (positive,), np.sqrt)
     yield Case("ops.absolute", ops.absolute, ops.absolute, (b,), np.abs)
     yield Case("ops.tanh", ops.tanh, ops.tanh, (a,), np.tanh)
-    yield Case("ops.sigmoid", ops.sigmoid, ops.sigmoid, (3 * a,), lambda x: 1 / (1 + np.exp(-x)))
-    yield Case("ops.softplus", ops.softplus, ops.softplus, (3 * a,), lambda x: np.log(1 + np.exp(x)))
+    yield Case("ops.sigmoid", ops.sigmoid, ops.sigmoid, (3 * a,), twins.sigmoid)
+    yield Case("ops.softplus", ops.softplus, ops.softplus, (3 * a,), twins.softplus)
     far = _away(rng, 3, 4) * 500                    # where e^|x| overflows
     yield Case("ops.sigmoid: far out", ops.sigmoid, ops.sigmoid, (far,), lambda x: (1 + np.tanh(x / 2)) / 2)
-    yield Case("ops.softplus: far out", ops.softplus, ops.softplus, (far,), _softplus)
+    yield Case("ops.softplus: far out", ops.softplus, ops.softplus, (far,), twins.softplus)
     for name, x in (("ops.leaky_relu", b), ("ops.leaky_relu: in several blocks", _away(rng, 150_000))):
-        yield Case(name, ops.leaky_relu, lambda x: ops.leaky_relu(x, 0.3), (x,), lambda x: np.where(x > 0, x, 0.3 * x))
+        yield Case(name, ops.leaky_relu, lambda x: ops.leaky_relu(x, 0.3), (x,),
+                   lambda x: twins.leaky_relu(x, 0.3))
     yield Case("ops.leaky_relu: slope 0", ops.leaky_relu, lambda x: ops.leaky_relu(x, 0), (b,),
                lambda x: np.maximum(x, 0))
     pieces = rng.permuted(np.linspace(-2, 2, 30).reshape(2, 5, 3), axis=1)      # no two of five are near each other
@@ -162,32 +163,6 @@ def _index(index):
     return f"x[{', '.join(map(item, index if isinstance(index, tuple) else (index,)))}]"
 
 
-# The three maps of conv.py once more, written down from their equations with NumPy's own windows
-
-def _all_windows(x, kernel, stride, pads):
-    """x̄[n, S·i + a, S·j + b, c] as an array (N, I, J, C, K, K)."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), *pads, (0, 0))), (kernel, kernel), (1, 2))
-    return windows[:, ::stride, ::stride]
-
-
-def _convolution(x, w, stride, pads, bias=0.0):
-    return np.einsum("nijcab,abcd->nijd", _all_windows(x, len(w), stride, pads), w) + bias
-
-
-def _weight_gradient(x, g, kernel, stride, pads):
-    return np.einsum("nijcab,nijd->abcd", _all_windows(x, kernel, stride, pads), g)
-
-
-def _transposed(g, w, stride, pads, size, bias=0.0):
-    """Every pixel of g paints the kernel; pads are cropped, and what no window reaches stays 0."""
-    (top, bottom), (left, right) = pads
-    x = np.zeros((len(g), size[0] + top + bottom, size[1] + left + right, w.shape[2]))
-    for i in range(g.shape[1]):
-        for j in range(g.shape[2]):
-            x[:, stride * i:, stride * j:][:, :len(w), :len(w)] += np.einsum("nd,abcd->nabc", g[:, i, j], w)
-    return x[:, top:top + size[0], left:left + size[1]] + bias
-
-
 GEOMETRIES = {      # name: (N, H, W, C, D, K, S, pads)
     "kernel 3, stride 1": (2, 4, 5, 2, 3, 3, 1, ((1, 1), (1, 1))),
     "kernel 5, stride 2, odd pads": (2, 6, 5, 2, 3, 5, 2, ((1, 2), (2, 1))),
@@ -225,11 +200,11 @@ def _convolutions(rng):
         bias, bias_x = rng.standard_normal(outputs), rng.standard_normal(channels)
         maps = (
             ("convolve", conv.convolve, conv.plain_convolve, (x, w, bias),
-             lambda x, w, bias, s=stride, p=pads: _convolution(x, w, s, p, bias)),
+             lambda x, w, bias, s=stride, p=pads: twins.convolve(x, w, s, p, bias)),
             ("transpose", conv.transpose, conv.plain_transpose, (g, w, bias_x),
-             lambda g, w, bias, s=stride, p=pads, size=size: _transposed(g, w, s, p, size, bias)),
+             lambda g, w, bias, s=stride, p=pads, size=size: twins.transpose(g, w, s, p, size, bias)),
             ("weight_gradient", conv.weight_gradient, conv.plain_weight_gradient, (x, g),
-             lambda x, g, k=kernel, s=stride, p=pads: _weight_gradient(x, g, k, s, p)))
+             lambda x, g, k=kernel, s=stride, p=pads: twins.weight_gradient(x, g, k, s, p)))
         for what, fast, plain, inputs, value in maps:
             yield Case(f"conv.{what}: {name}", fast,
                        lambda a, b, *bias, fast=fast, geo=geo: fast(a, b, geo, *bias), inputs, value, orders)
@@ -249,44 +224,19 @@ def _convolutions(rng):
                    lambda w, g=g: conv.transpose(Tensor(backend.like(g, w.data)), w, geo), (w,))
 
 
-# Batch normalisation
-
-def _normalised(x, gamma, beta, eps=1e-3, slope=1.0):
-    axes = tuple(range(x.ndim - 1))
-    y = gamma * (x - x.mean(axes)) / np.sqrt(x.var(axes) + eps) + beta
-    return np.where(y > 0, y, slope * y)
-
-
 def _normalisation(rng):
     for name, shape in (("2 axes", (5, 3)), ("4 axes", (2, 3, 4, 2)), ("in several parts", (4400, 64))):
         x, gamma, beta = 2 * rng.standard_normal(shape) + 1, _away(rng, shape[-1]), 3 * _away(rng, shape[-1])
         if len(x) > 1000:                           # of so many u = γ·x̂ + β, |x̂| < √3, none may come near the kink
             x, gamma, beta = rng.uniform(-1, 1, shape), gamma / 2, 2 * np.sign(beta)
         yield Case(f"norm.batch_norm: {name}", norm.batch_norm, lambda *x: norm.batch_norm(*x, 1e-3)[0],
-                   (x, gamma, beta), _normalised, stated=norm)
+                   (x, gamma, beta), twins.batch_norm, stated=norm)
         yield Case(f"norm.batch_norm: with LeakyReLU, {name}", norm.batch_norm,
                    lambda *x: norm.batch_norm(*x, 1e-3, 0.3)[0], (x, gamma, beta),
-                   lambda *x: _normalised(*x, slope=0.3), stated=norm)
+                   lambda *x: twins.batch_norm(*x, slope=0.3), stated=norm)
 
 
-# Losses
-
-def _softplus(a):
-    return np.logaddexp(0, a)
-
-
-PLAIN = {       # LOSSES, from their equations
-    "non_saturating": (lambda real, fake: _softplus(-real).mean() + _softplus(fake).mean(),
-                       lambda fake: _softplus(-fake).mean()),
-    "saturating": (lambda real, fake: _softplus(-real).mean() + _softplus(fake).mean(),
-                   lambda fake: -_softplus(fake).mean()),
-    "least_squares": (lambda real, fake: ((real - 1) ** 2).mean() / 2 + (fake ** 2).mean() / 2,
-                      lambda fake: ((fake - 1) ** 2).mean() / 2),
-    "hinge": (lambda real, fake: np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean(),
-              lambda fake: -fake.mean()),
-    "wasserstein": (lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean()),
-}
-
+# Losses and penalties
 
 class Penalty(layers.Module):
     """The gradient penalty as a function of the critic's weights."""
@@ -310,20 +260,6 @@ class R1(layers.Module):
         return losses.r1_penalty(self.discriminator, self.real)
 
 
-def _plain_r1(w, b, v, real):
-    """E ‖∂D/∂x‖² for D(x) = tanh(x W + b) v"""
-    y = np.tanh(real @ w + b)
-    return ((((1 - y * y) * v[:, 0]) @ w.T) ** 2).sum(axis=1).mean()
-
-
-def _plain_penalty(w, b, v, real, fake):
-    """E (‖∂D/∂x̂‖ − 1)² for D(x) = tanh(x W + b) v, where ∂D/∂x = W ((1 − tanh²) ∘ v)."""
-    u = np.random.default_rng(0).random((len(real), 1))
-    y = np.tanh((u * real + (1 - u) * fake) @ w + b)
-    slope = ((1 - y * y) * v[:, 0]) @ w.T
-    return ((np.sqrt((slope ** 2).sum(axis=1)) - 1) ** 2).mean()
-
-
 def _flat_critic():
     """A penalty, its inputs and its value, for D(x) = max(0, x W + b) v, which is flat at the second of two points."""
     critic = Sequential(Dense(3, 2), LeakyReLU(0), Dense(2, 1, bias=False)).astype(np.float64)
@@ -338,18 +274,19 @@ def _losses(rng):
     real, fake = 3 * rng.standard_normal((5, 1)), 3 * rng.standard_normal((4, 1))
     stated = {losses.saturating_generator_loss: losses.generator_loss}
     for name, (d_loss, g_loss) in losses.LOSSES.items():
-        d_plain, g_plain = PLAIN[name]
+        d_plain, g_plain = twins.LOSSES[name]
         yield Case(f"losses.{d_loss.__name__}: {name}", d_loss, d_loss, (real, fake), d_plain)
         yield Case(f"losses.{g_loss.__name__}: {name}", g_loss, g_loss, (fake,), g_plain, stated=stated.get(g_loss))
     points = rng.standard_normal((2, 4, 3))
     critic = _drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
-    yield Case("losses.gradient_penalty", losses.gradient_penalty, Penalty(critic, *points), (), _plain_penalty)
+    yield Case("losses.gradient_penalty", losses.gradient_penalty, Penalty(critic, *points), (),
+               lambda *arrays: twins.gradient_penalty(*arrays, np.random.default_rng(0).random((4, 1))))
     images = rng.standard_normal((2, 3, 6, 6, 1))
     critic = _drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
     yield Case("losses.gradient_penalty: on images", losses.gradient_penalty, Penalty(critic, *images))
     yield Case("losses.gradient_penalty: where D is flat", losses.gradient_penalty, *_flat_critic())
     D = _drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
-    yield Case("losses.r1_penalty", losses.r1_penalty, R1(D, points[0]), (), _plain_r1)
+    yield Case("losses.r1_penalty", losses.r1_penalty, R1(D, points[0]), (), twins.r1_penalty)
     D = _drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
     yield Case("losses.r1_penalty: on images", losses.r1_penalty, R1(D, images[0]))
     D = _drawn(rng, Sequential(SpectralNorm(Dense(3, 5)), Tanh(), SpectralNorm(Dense(5, 1)))).eval()
@@ -357,20 +294,14 @@ def _losses(rng):
     for s in (0.1, 0.3):
         yield Case(f"losses.smoothed_discriminator_loss: s = {s}", losses.smoothed_discriminator_loss,
                    lambda real, fake, s=s: losses.smoothed_discriminator_loss(real, fake, s), (real, fake),
-                   lambda real, fake, s=s: ((1 - s) * _softplus(-real) + s * _softplus(real)).mean()
-                   + _softplus(fake).mean())
-
-    def plain_softmax(a):
-        e = np.exp(a - a.max(axis=1, keepdims=True))
-        return e / e.sum(axis=1, keepdims=True)
+                   lambda real, fake, s=s: twins.smoothed_discriminator_loss(real, fake, s))
 
     logits, labels = 2 * rng.standard_normal((5, 3)), np.array([0, 2, 2, 1, 0])
     for detail, a in (("", logits), (": large logits", logits + 800)):
-        yield Case(f"losses.softmax{detail}", losses.softmax, losses.softmax, (a,), plain_softmax)
-        yield Case(f"losses.log_sum_exp{detail}", losses.log_sum_exp, losses.log_sum_exp, (a,),
-                   lambda a: np.logaddexp.reduce(a, axis=1, keepdims=True))
+        yield Case(f"losses.softmax{detail}", losses.softmax, losses.softmax, (a,), twins.softmax)
+        yield Case(f"losses.log_sum_exp{detail}", losses.log_sum_exp, losses.log_sum_exp, (a,), twins.log_sum_exp)
         yield Case(f"losses.cross_entropy{detail}", losses.cross_entropy, lambda a: losses.cross_entropy(a, labels),
-                   (a,), lambda a: -np.log(plain_softmax(a)[np.arange(5), labels]).mean())
+                   (a,), lambda a: twins.cross_entropy(a, labels))
 
 
 # Layers and networks
@@ -403,49 +334,42 @@ class Remembering(layers.Module):
 
 
 def _layers(rng):
-    def evaluated(x, gamma, beta, mean, var, eps=1e-3, slope=1.0):
-        y = gamma * (x - mean) / np.sqrt(var + eps) + beta
-        return np.where(y > 0, y, slope * y)
-
     def remembered(x, gamma, beta, batch, mean, var):
         mean, var = 0.9 * mean + 0.1 * batch.mean((0, 1, 2)), 0.9 * var + 0.1 * batch.var((0, 1, 2))
-        return evaluated(x, gamma, beta, mean, var, eps=1e-5)
-
-    def normalised(w, u, v):
-        return w / (v.T @ w.reshape(-1, w.shape[-1]) @ u)
+        return twins.batch_norm_evaluated(x, gamma, beta, mean, var, eps=1e-5)
 
     rows, images = rng.standard_normal((5, 3)), rng.standard_normal((2, 5, 4, 3))
     table = [
         ("", Dense(3, 2), rows, lambda x, w, b: x @ w + b),
         ("without bias", Dense(3, 2, bias=False), rows, np.matmul),
         ("same, stride 2", Conv2D(3, 2, 4, stride=2), images,
-         lambda x, w, b: _convolution(x, w, 2, ((1, 2), (1, 1)), b)),
+         lambda x, w, b: twins.convolve(x, w, 2, ((1, 2), (1, 1)), b)),
         ("padding 1", Conv2D(3, 2, 3, padding=1, bias=False), images,
-         lambda x, w: _convolution(x, w, 1, ((1, 1), (1, 1)))),
+         lambda x, w: twins.convolve(x, w, 1, ((1, 1), (1, 1)))),
         ("same, stride 2", Conv2DTranspose(3, 2, 5, stride=2), images,
-         lambda x, w, b: _transposed(x, w, 2, ((1, 2), (1, 2)), (10, 8), b)),
+         lambda x, w, b: twins.transpose(x, w, 2, ((1, 2), (1, 2)), (10, 8), b)),
         ("asymmetric crop", Conv2DTranspose(3, 2, 3, stride=2, padding=((0, 1), (2, 0)), bias=False), images,
-         lambda x, w: _transposed(x, w, 2, ((0, 1), (2, 0)), (10, 7))),
-        ("training", BatchNorm(3, eps=1e-3), images, lambda x, gamma, beta, *_: _normalised(x, gamma, beta)),
-        ("evaluation", BatchNorm(3, eps=1e-3).eval(), images, evaluated),
-        ("Dense", SpectralNorm(Dense(3, 2)).eval(), rows, lambda x, w, b, u, v: x @ normalised(w, u, v) + b),
+         lambda x, w: twins.transpose(x, w, 2, ((0, 1), (2, 0)), (10, 7))),
+        ("training", BatchNorm(3, eps=1e-3), images, lambda x, gamma, beta, *_: twins.batch_norm(x, gamma, beta)),
+        ("evaluation", BatchNorm(3, eps=1e-3).eval(), images, twins.batch_norm_evaluated),
+        ("Dense", SpectralNorm(Dense(3, 2)).eval(), rows, lambda x, w, b, u, v: x @ twins.spectral_norm(w, u, v) + b),
         ("Conv2D", SpectralNorm(Conv2D(3, 2, 4, stride=2)).eval(), images,
-         lambda x, w, b, u, v: _convolution(x, normalised(w, u, v), 2, ((1, 2), (1, 1)), b)),
+         lambda x, w, b, u, v: twins.convolve(x, twins.spectral_norm(w, u, v), 2, ((1, 2), (1, 1)), b)),
         ("Conv2DTranspose", SpectralNorm(Conv2DTranspose(3, 2, 5, stride=2)).eval(), images,
-         lambda x, w, b, u, v: _transposed(x, normalised(w, u, v), 2, ((1, 2), (1, 2)), (10, 8), b)),
+         lambda x, w, b, u, v: twins.transpose(x, twins.spectral_norm(w, u, v), 2, ((1, 2), (1, 2)), (10, 8), b)),
         ("", Maxout(3), rng.permuted(np.linspace(-2, 2, 30).reshape(5, 3, 2), axis=1).reshape(5, 6),
          lambda x: x.reshape(5, 3, 2).max(axis=1)),
-        ("", LeakyReLU(), _away(rng, 5, 3), lambda x: np.where(x > 0, x, 0.2 * x)),
+        ("", LeakyReLU(), _away(rng, 5, 3), lambda x: twins.leaky_relu(x, 0.2)),
         ("", Tanh(), rows, np.tanh),
-        ("", Sigmoid(), rows, lambda x: 1 / (1 + np.exp(-x))),
-        ("", Softplus(), rows, lambda x: np.log(1 + np.exp(x))),
+        ("", Sigmoid(), rows, twins.sigmoid),
+        ("", Softplus(), rows, twins.softplus),
         ("", Reshape(2, 6), images.reshape(10, 12), lambda x: x.reshape(10, 2, 6)),
         ("", Flatten(), images, lambda x: x.reshape(2, 60)),
         ("two layers", Sequential(Dense(3, 2), Tanh()), rows, lambda x, w, b: np.tanh(x @ w + b)),
         ("BatchNorm and LeakyReLU in one", Sequential(BatchNorm(3, eps=1e-3), LeakyReLU(0.3)), images,
-         lambda x, gamma, beta, *_: _normalised(x, gamma, beta, slope=0.3)),
+         lambda x, gamma, beta, *_: twins.batch_norm(x, gamma, beta, slope=0.3)),
         ("the same, evaluation", Sequential(BatchNorm(3, eps=1e-3), LeakyReLU(0.3)).eval(), images,
-         lambda *x: evaluated(*x, slope=0.3)),
+         lambda *x: twins.batch_norm_evaluated(*x, slope=0.3)),
     ]
     for detail, layer, x, value in table:
         code = type(layer)
@@ -467,20 +391,13 @@ def _optimisers(rng):
             return parameter - theta
         return moved
 
-    def plain_adam(gradients, lr, beta1, beta2, eps):
-        m, v, way = 0, 0, 0
-        for t, g in enumerate(gradients, 1):
-            m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g ** 2
-            way = way - lr * (m / (1 - beta1 ** t)) / (np.sqrt(v / (1 - beta2 ** t)) + eps)
-        return way
-
     theta, *gradients = 0.01 * rng.standard_normal((4, 5)) * np.array([1, 1, 1, 1, 1e-6])
     yield Case("optim.SGD", SGD, moved_by(lambda parameters: SGD(parameters, lr=0.1)), (theta, *gradients),
-               lambda theta, *gradients: -0.1 * sum(gradients), (1,), derivative=False)
+               lambda theta, *gradients: twins.sgd(gradients, 0.1), (1,), derivative=False)
     yield Case("optim.Adam", Adam, moved_by(Adam), (theta, *gradients),
-               lambda theta, *gradients: plain_adam(gradients, 2e-4, 0.5, 0.999, 1e-8), (1,), derivative=False)
+               lambda theta, *gradients: twins.adam(gradients), (1,), derivative=False)
     yield Case("optim.Adam: other settings", Adam, moved_by(lambda p: Adam(p, lr=0.1, betas=(0.9, 0.7), eps=0.01)),
-               (theta, *gradients), lambda theta, *gradients: plain_adam(gradients, 0.1, 0.9, 0.7, 0.01), (1,),
+               (theta, *gradients), lambda theta, *gradients: twins.adam(gradients, 0.1, 0.9, 0.7, 0.01), (1,),
                derivative=False)
 
 
@@ -560,7 +477,7 @@ class Step(layers.Module):
 
 def _plain_step(gan, loss, batch):
     """L_D or L_G of the step by the equations: fresh noise for each, D smaller by then (see Listener)."""
-    d_plain, g_plain = PLAIN[gan.loss]
+    d_plain, g_plain = twins.LOSSES[gan.loss]
 
     def value(*arrays):
         G, D, draws = gan.generator, gan.discriminator, Draws()

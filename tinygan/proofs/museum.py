@@ -16,6 +16,7 @@ from .. import losses, ops
 from ..gradcheck import compare_gradients
 from ..layers import BatchNorm
 from ..tensor import Tensor, grad, record
+from .twins import sigmoid
 
 RIGHT = 1e-6        # how far from the ideal the right version may be
 CAUGHT = 1e-3       # and how far the wrong one is at least
@@ -106,11 +107,6 @@ def cosine(a, b):
 def _derivative_error(*inputs, order=1):
     """A measure: the largest relative error that gradcheck.py finds in the derivatives of the function."""
     return lambda function: max(row.error for row in compare_gradients(function, *inputs, order=order).rows)
-
-
-def sigmoid(a):
-    """σ(a) of an array."""
-    return 1 / (1 + np.exp(-a))
 
 
 def _slope(loss, *arrays):
