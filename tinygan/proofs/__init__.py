@@ -21,10 +21,17 @@ from ..errors import TinyganError
 from ..gradcheck import FLOOR, TOLERANCE, Report, Row, compare_gradients
 from ..layers import Module
 from ..tensor import Tensor
-from .cases import Case, cases
+from .cases import CHAPTERS, Case
+from .game import steps
 from .page import ROOMS, html_of
 
 VALUE_TOLERANCE = 1e-9      # relative error allowed between a value and its equation
+
+
+def cases():                # hides the file of this name, from which its contents are imported above; so does page below
+    """All cases, in the order in which the chapters are read."""
+    rng = np.random.default_rng(0)
+    return tuple(chain.from_iterable(chapter(rng) for chapter in (*CHAPTERS, steps)))
 
 
 @dataclass

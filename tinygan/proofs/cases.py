@@ -1,23 +1,20 @@
 """Everything in tinygan that can be proved: a few cases of each function that has a derivative.
 
-Shapes are small, but some are just large enough that a kernel works in several parts. Kinks are kept away from.
+Each function below makes the cases of one chapter, from random numbers; those of whole steps of the game are in game.py.
+Shapes are small, but some are just large enough that a kernel works in several parts. No input lies near a kink.
 """
-import copy
 import inspect
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from .. import backend, conv, layers, losses, models, norm, ops, tensor, training
+from .. import backend, conv, layers, losses, models, norm, ops, tensor
 from ..layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Sigmoid,
                       Softplus, SpectralNorm, Tanh)
 from ..optim import SGD, Adam
 from ..tensor import Tensor, record
-from ..training import GAN
 from . import mathml, twins
-
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -51,17 +48,12 @@ class Case:
         return [line for line in lines if any(map(mathml.is_equation, mathml.fragments(line)))] or lines[:1]
 
 
-def cases():
-    """All of them, in the order in which the files are read."""
-    rng = np.random.default_rng(0)
-    rooms = (_engine, _operations, _convolutions, _normalisation, _losses, _layers, _optimisers, _models, _steps)
-    return tuple(chain.from_iterable(room(rng) for room in rooms))
-
-
-def _away(rng, *shape):
+def away(rng, *shape):
     """Random numbers of both signs and none near 0, where there is a kink."""
     return rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)
 
+
+# The engine
 
 def _engine(rng):
     def several_paths(x):
@@ -83,14 +75,16 @@ def _engine(rng):
     yield Case("tensor.grad: one Tensor used in several places", tensor.grad, several_paths, (rng.random((3, 2)) + 1,))
     yield Case("tensor.Tensor.backward: .grad adds up", Tensor.backward, twice_backward, (rng.random((3, 2)),),
                orders=(1,))
-    yield Case("tensor.Tensor: the operators + - * / ** @", Tensor, operators, (_away(rng, 2, 3), _away(rng, 2, 3)),
+    yield Case("tensor.Tensor: the operators + - * / ** @", Tensor, operators, (away(rng, 2, 3), away(rng, 2, 3)),
                lambda a, b: (2 - a) / b + 3 / a + abs(b) ** 3 * a + (a @ b.T).sum(axis=1, keepdims=True)
                + (1 + 2 * a) / 4)
 
 
+# Operations
+
 def _operations(rng):
     normal = rng.standard_normal
-    a, b, positive = normal((3, 4)), _away(rng, 3, 4), rng.random((3, 4)) + 0.5
+    a, b, positive = normal((3, 4)), away(rng, 3, 4), rng.random((3, 4)) + 0.5
     yield Case("ops.broadcast_to", ops.broadcast_to, lambda x: ops.broadcast_to(x, (2, 3, 4)), (normal((3, 1)),),
                lambda x: np.broadcast_to(x, (2, 3, 4)))
     yield Case("ops.sum_to", ops.sum_to, lambda x: ops.sum_to(x, (3, 1)), (normal((2, 3, 4)),),
@@ -116,10 +110,10 @@ def _operations(rng):
     yield Case("ops.tanh", ops.tanh, ops.tanh, (a,), np.tanh)
     yield Case("ops.sigmoid", ops.sigmoid, ops.sigmoid, (3 * a,), twins.sigmoid)
     yield Case("ops.softplus", ops.softplus, ops.softplus, (3 * a,), twins.softplus)
-    far = _away(rng, 3, 4) * 500                    # where e^|x| overflows
+    far = away(rng, 3, 4) * 500                    # where e^|x| overflows
     yield Case("ops.sigmoid: far out", ops.sigmoid, ops.sigmoid, (far,), lambda x: (1 + np.tanh(x / 2)) / 2)
     yield Case("ops.softplus: far out", ops.softplus, ops.softplus, (far,), twins.softplus)
-    for name, x in (("ops.leaky_relu", b), ("ops.leaky_relu: in several blocks", _away(rng, 150_000))):
+    for name, x in (("ops.leaky_relu", b), ("ops.leaky_relu: in several blocks", away(rng, 150_000))):
         yield Case(name, ops.leaky_relu, lambda x: ops.leaky_relu(x, 0.3), (x,),
                    lambda x: twins.leaky_relu(x, 0.3))
     yield Case("ops.leaky_relu: slope 0", ops.leaky_relu, lambda x: ops.leaky_relu(x, 0), (b,),
@@ -163,6 +157,8 @@ def _index(index):
     return f"x[{', '.join(map(item, index if isinstance(index, tuple) else (index,)))}]"
 
 
+# Convolution
+
 GEOMETRIES = {      # name: (N, H, W, C, D, K, S, pads)
     "kernel 3, stride 1": (2, 4, 5, 2, 3, 3, 1, ((1, 1), (1, 1))),
     "kernel 5, stride 2, odd pads": (2, 6, 5, 2, 3, 5, 2, ((1, 2), (2, 1))),
@@ -178,8 +174,7 @@ GEOMETRIES = {      # name: (N, H, W, C, D, K, S, pads)
     "in several parts": (80, 18, 18, 8, 3, 4, 1, ((0, 1), (1, 0))),
     "one channel, in several parts": (48, 32, 32, 1, 6, 4, 2, ((1, 1), (1, 1))),
 }
-
-
+# Those in which the plain kernels are proved too
 PLAINLY = ("kernel 4, stride 2, asymmetric crop", "kernel 2, stride 3", "kernel 3, stride 2, last row unread")
 
 
@@ -224,9 +219,11 @@ def _convolutions(rng):
                    lambda w, g=g: conv.transpose(Tensor(backend.like(g, w.data)), w, geo), (w,))
 
 
+# Batch normalisation
+
 def _normalisation(rng):
     for name, shape in (("2 axes", (5, 3)), ("4 axes", (2, 3, 4, 2)), ("in several parts", (4400, 64))):
-        x, gamma, beta = 2 * rng.standard_normal(shape) + 1, _away(rng, shape[-1]), 3 * _away(rng, shape[-1])
+        x, gamma, beta = 2 * rng.standard_normal(shape) + 1, away(rng, shape[-1]), 3 * away(rng, shape[-1])
         if len(x) > 1000:                           # of so many u = γ·x̂ + β, |x̂| < √3, none may come near the kink
             x, gamma, beta = rng.uniform(-1, 1, shape), gamma / 2, 2 * np.sign(beta)
         yield Case(f"norm.batch_norm: {name}", norm.batch_norm, lambda *x: norm.batch_norm(*x, 1e-3)[0],
@@ -261,7 +258,7 @@ class R1(layers.Module):
 
 
 def _flat_critic():
-    """A penalty, its inputs and its value, for D(x) = max(0, x W + b) v, which is flat at the second of two points."""
+    """A penalty, its inputs and its value for D(x) = max(0, x W + b) v. At the second of the two points D is flat."""
     critic = Sequential(Dense(3, 2), LeakyReLU(0), Dense(2, 1, bias=False)).astype(np.float64)
     (w, b), v = critic.layers[0].parameters(), critic.layers[2].weight
     w.data, b.data = np.array([[0.3, 0.8], [0.9, 0.2], [0.5, 0.4]]), np.array([0.1, 0.2])
@@ -278,18 +275,18 @@ def _losses(rng):
         yield Case(f"losses.{d_loss.__name__}: {name}", d_loss, d_loss, (real, fake), d_plain)
         yield Case(f"losses.{g_loss.__name__}: {name}", g_loss, g_loss, (fake,), g_plain, stated=stated.get(g_loss))
     points = rng.standard_normal((2, 4, 3))
-    critic = _drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
+    critic = drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
     yield Case("losses.gradient_penalty", losses.gradient_penalty, Penalty(critic, *points), (),
                lambda *arrays: twins.gradient_penalty(*arrays, np.random.default_rng(0).random((4, 1))))
     images = rng.standard_normal((2, 3, 6, 6, 1))
-    critic = _drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
+    critic = drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
     yield Case("losses.gradient_penalty: on images", losses.gradient_penalty, Penalty(critic, *images))
     yield Case("losses.gradient_penalty: where D is flat", losses.gradient_penalty, *_flat_critic())
-    D = _drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
+    D = drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
     yield Case("losses.r1_penalty", losses.r1_penalty, R1(D, points[0]), (), twins.r1_penalty)
-    D = _drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
+    D = drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
     yield Case("losses.r1_penalty: on images", losses.r1_penalty, R1(D, images[0]))
-    D = _drawn(rng, Sequential(SpectralNorm(Dense(3, 5)), Tanh(), SpectralNorm(Dense(5, 1)))).eval()
+    D = drawn(rng, Sequential(SpectralNorm(Dense(3, 5)), Tanh(), SpectralNorm(Dense(5, 1)))).eval()
     yield Case("losses.r1_penalty: with spectral normalisation", losses.r1_penalty, R1(D, points[0]))
     for s in (0.1, 0.3):
         yield Case(f"losses.smoothed_discriminator_loss: s = {s}", losses.smoothed_discriminator_loss,
@@ -304,10 +301,11 @@ def _losses(rng):
                    (a,), lambda a: twins.cross_entropy(a, labels))
 
 
-# Layers and networks
+# Layers
 
-def _drawn(rng, network):
-    """The network in float64 with random numbers for zeros and ones: a factor γ = 1 could be forgotten unseen."""
+def drawn(rng, network):
+    """The network in float64, with random numbers in place of all zeros and ones: a code that forgets the factor γ would
+    be right for γ = 1."""
     network.initialise(rng).astype(np.float64)
     for parameter in network.parameters():
         parameter.data = parameter.data + 0.3 * rng.standard_normal(parameter.shape)
@@ -359,7 +357,7 @@ def _layers(rng):
          lambda x, w, b, u, v: twins.transpose(x, twins.spectral_norm(w, u, v), 2, ((1, 2), (1, 2)), (10, 8), b)),
         ("", Maxout(3), rng.permuted(np.linspace(-2, 2, 30).reshape(5, 3, 2), axis=1).reshape(5, 6),
          lambda x: x.reshape(5, 3, 2).max(axis=1)),
-        ("", LeakyReLU(), _away(rng, 5, 3), lambda x: twins.leaky_relu(x, 0.2)),
+        ("", LeakyReLU(), away(rng, 5, 3), lambda x: twins.leaky_relu(x, 0.2)),
         ("", Tanh(), rows, np.tanh),
         ("", Sigmoid(), rows, twins.sigmoid),
         ("", Softplus(), rows, twins.softplus),
@@ -373,12 +371,12 @@ def _layers(rng):
     ]
     for detail, layer, x, value in table:
         code = type(layer)
-        yield Case(f"layers.{code.__name__}" + f": {detail}" * bool(detail), code, _drawn(rng, layer), (x,), value)
+        yield Case(f"layers.{code.__name__}" + f": {detail}" * bool(detail), code, drawn(rng, layer), (x,), value)
     yield Case("layers.BatchNorm: running statistics", BatchNorm,
-               Remembering(_drawn(rng, BatchNorm(3)), rng.standard_normal(images.shape)), (images,), remembered)
+               Remembering(drawn(rng, BatchNorm(3)), rng.standard_normal(images.shape)), (images,), remembered)
 
 
-# Optimisers: no derivative is theirs, and they decide what becomes of all of them
+# Optimisers: they have no derivative, but every derivative goes through them
 
 def _optimisers(rng):
     def moved_by(optimiser):
@@ -401,11 +399,13 @@ def _optimisers(rng):
                derivative=False)
 
 
-NARROW = {"12544": "98", "1024": "6", "512": "5", "256": "2", "128": "3", "64": "2", "100": "4"}
+# Models
+
+NARROW = {"12544": "98", "1024": "6", "512": "5", "256": "2", "128": "3", "64": "2", "100": "4"}      # numbers of channels
 
 
 def _narrowed(network):
-    """The seed's network with a few channels in place of hundreds, layer by layer the same."""
+    """The same layers with a few channels in place of hundreds."""
     words = repr(network).replace("(", " ( ").replace(",", " , ").replace(")", " ) ").split()
     return layers.build("".join(NARROW.get(word, word) for word in words))
 
@@ -423,98 +423,8 @@ def _models(rng):
         (models.mixture_discriminator, models.mixture_discriminator(width=3, pieces=4), rng.standard_normal((4, 2))),
     ]
     for model, network, x in table:
-        yield Case(f"models.{model.__name__}", model, _drawn(rng, network), (x,))
+        yield Case(f"models.{model.__name__}", model, drawn(rng, network), (x,))
 
 
-# A whole step of the game
-
-class Listener(SGD):
-    """An optimiser that keeps the gradients it receives. Its step shrinks the parameters, whatever the gradients are:
-    what the other player sees next depends on it, and not on what is varied."""
-
-    def __init__(self, parameters):
-        super().__init__(parameters, lr=0)
-
-    def step(self):
-        self.received = [parameter.grad for parameter in self.parameters]
-        for parameter in self.parameters:
-            parameter.data = parameter.data * 0.9
-
-
-class Draws:
-    """Random numbers of which the normal ones are the same whether uniform ones are drawn in between or not."""
-
-    def __init__(self):
-        self.standard_normal, self.random = np.random.default_rng(0).standard_normal, np.random.default_rng(1).random
-
-
-class Step(layers.Module):
-    """One step of the game as a function of D's or G's parameters: the loss that it reports, and as its derivative
-    the gradients that the player's optimiser receives. What an earlier step left in .grad must not count."""
-    buffers = ("batch",)
-
-    def __init__(self, gan, loss, batch):
-        self.gan, self.loss, self.batch = gan, loss, batch
-        self.player, self.optimiser = {"d_loss": (gan.discriminator, gan.d_optimizer),
-                                       "g_loss": (gan.generator, gan.g_optimizer)}[loss]
-
-    def to(self, device):
-        self.gan.to(device)
-        return super().to(device)
-
-    def __call__(self):
-        both = self.gan.generator.parameters() + self.gan.discriminator.parameters()
-        before = [parameter.data for parameter in both]
-        for parameter in both:
-            parameter.grad = Tensor(backend.array_module(parameter.data).ones_like(parameter.data))
-        self.gan.rng = Draws()
-        loss = self.gan.step(self.batch)[self.loss]
-        for parameter, array in zip(both, before):
-            parameter.data = array
-        return record(loss, *[(parameter, lambda g, y, share=share: g * share)
-                              for parameter, share in zip(self.optimiser.parameters, self.optimiser.received)])
-
-
-def _plain_step(gan, loss, batch):
-    """L_D or L_G of the step by the equations: fresh noise for each, D smaller by then (see Listener)."""
-    d_plain, g_plain = twins.LOSSES[gan.loss]
-
-    def value(*arrays):
-        G, D, draws = gan.generator, gan.discriminator, Draws()
-        seen, *noise = [batch, 0, 0]
-        if gan.instance_noise:
-            seen, *noise = gan.instance_noise * draws.standard_normal((3, *batch.shape)) + [batch, 0 * batch, 0 * batch]
-        first, second = (G(draws.standard_normal((len(batch), gan.latent))) + e for e in noise)
-        if loss == "d_loss":
-            penalty = gan.penalty and gan.penalty * losses.gradient_penalty(D, seen, first, draws).data
-            r1 = gan.r1 and gan.r1 / 2 * losses.r1_penalty(D, seen).data
-            smooth = gan.label_smoothing * D(seen).data.mean()             # softplus(a) = softplus(−a) + a
-            return d_plain(D(seen).data, D(first).data) + penalty + r1 + smooth
-        smaller = copy.deepcopy(D)
-        for parameter in smaller.parameters():
-            parameter.data = parameter.data * 0.9
-        return g_plain(smaller(second).data)
-
-    return value
-
-
-def _steps(rng):
-    def game(loss, G, D, latent, **options):
-        G, D = _drawn(rng, G), _drawn(rng, D)
-        return GAN(G, D, latent, loss, Listener(G.parameters()), Listener(D.parameters()), **options)
-
-    def points():
-        return (Sequential(Dense(2, 4), Tanh(), Dense(4, 2)), Sequential(Dense(2, 4), LeakyReLU(), Dense(4, 1)), 2)
-
-    games = [(loss, game(loss, *points()), rng.standard_normal((5, 2))) for loss in losses.LOSSES]
-    games += [("with gradient penalty", game("wasserstein", *points(), gradient_penalty=10.0), rng.standard_normal((5, 2))),
-              ("with R₁", game("non_saturating", *points(), r1=3.0), rng.standard_normal((5, 2))),
-              ("with label smoothing", game("saturating", *points(), label_smoothing=0.2), rng.standard_normal((5, 2))),
-              ("with instance noise", game("non_saturating", *points(), instance_noise=0.5), rng.standard_normal((5, 2))),
-              ("on images", game("non_saturating", models.small_generator(4, width=1),
-                                 models.small_discriminator(width=1), 4), rng.standard_normal((3, 28, 28, 1)))]
-    for name, gan, batch in games:
-        for loss in ("d_loss", "g_loss"):
-            player = "D's step" if loss == "d_loss" else "G's step"
-            yield Case(f"training.GAN.step: {player}, {name}", GAN.step, Step(gan, loss, batch), (),
-                       _plain_step(gan, loss, batch), (1,), training)
+# In the order in which the chapters are read
+CHAPTERS = (_engine, _operations, _convolutions, _normalisation, _losses, _layers, _optimisers, _models)
