@@ -11,7 +11,6 @@ import copy
 import difflib
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
@@ -100,6 +99,37 @@ def _compare_values(case, function, inputs, seed):
     return Row("value", value.shape, here, there, error)
 
 
+@explained()
+def prove_all(name=None, order=None, device="cpu"):
+    """The Proofs of all cases of that name.
+
+    name     a case, a function ("tanh", "ops.tanh") or a chapter ("ops"); all cases for None
+    order    1 or 2; both for None
+    TinyganError for an unknown name, with those close to it."""
+    works, reason = backend.available(device)
+    if not works:
+        raise TinyganError(reason)
+    every = cases()
+    chosen = [case for case in every if name is None or name in _names(case)]
+    if not chosen:
+        known = sorted(set(chain.from_iterable(map(_names, every))))
+        close = difflib.get_close_matches(name, known, 5, 0.5)
+        advice = f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(ROOMS)}"
+        raise TinyganError(f"there is nothing to prove named {name!r}: {advice}")
+    proofs = [prove(case, n, device) for case in chosen for n in case.orders if order in (None, n)]
+    if not proofs:
+        raise TinyganError(f"{name} has no derivative of order {order} to prove: leave the order out")
+    return proofs
+
+
+def _names(case):
+    """What one may call it: ops.tanh: …, ops.tanh, tanh, ops."""
+    function = case.name.partition(":")[0]
+    return {case.name, function, function.partition(".")[2], function.rpartition(".")[2], function.partition(".")[0]}
+
+
+# What is shown of them
+
 def summary(proofs):
     """One or two sentences for all of them."""
     wrong = [p for p in proofs if not p.holds]
@@ -146,44 +176,3 @@ def _numbers(proof):
 def page(proofs):
     """One HTML page for all of them, which needs no network."""
     return html_of(proofs, summary(proofs))
-
-
-# The command line
-
-@explained()
-def main(name=None, order=None, device="cpu", html=None, museum=False):
-    """`tinygan check`: prove the cases of that name, of all if None, and print what came of it.
-
-    name     a case, a function ("tanh", "ops.tanh") or a room ("ops")
-    order    1 or 2; both for None
-    html     where to write the page as well
-    museum   show the museum of mistakes instead
-    Returns the exit code: 0 if all is proved, 1 otherwise.
-    TinyganError for an unknown name, with those close to it."""
-    if museum:
-        from .museum import EXHIBITS, show
-        print(show(EXHIBITS))
-        return 0 if all(exhibit.caught for exhibit in EXHIBITS) else 1
-    works, reason = backend.available(device)
-    if not works:
-        raise TinyganError(reason)
-    chosen = [case for case in cases() if name is None or name in _names(case)]
-    if not chosen:
-        known = sorted(set(chain.from_iterable(map(_names, cases()))))
-        close = difflib.get_close_matches(name, known, 5, 0.5)
-        advice = f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(ROOMS)}"
-        raise TinyganError(f"there is nothing to prove named {name!r}: {advice}")
-    proofs = [prove(case, n, device) for case in chosen for n in case.orders if order in (None, n)]
-    if not proofs:
-        raise TinyganError(f"{name} has no derivative of order {order} to prove: leave the order out")
-    print(table(proofs, details=name is not None))
-    if html:
-        Path(html).write_text(page(proofs), encoding="utf-8")
-        print(f"The same with typeset equations: {html}")
-    return 0 if all(proof.holds for proof in proofs) else 1
-
-
-def _names(case):
-    """What one may call it: ops.tanh: …, ops.tanh, tanh, ops."""
-    function = case.name.partition(":")[0]
-    return {case.name, function, function.partition(".")[2], function.rpartition(".")[2], function.partition(".")[0]}

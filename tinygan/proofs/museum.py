@@ -4,7 +4,8 @@ An exhibit is the same piece of a program twice, as it was written and as it is 
 way: beside finite differences of the loss that is meant, or beside the value that is meant. Most of these programs
 ran, drew pictures and were copied; no test of theirs could tell.
 
-Every function here is short and complete, so that it can be read on its own. σ is `sigmoid`, N the batch size.
+Each Exhibit stands under its two functions. Every function is short and complete, so that it can be read on its own.
+σ is `sigmoid`, N the batch size.
 """
 import inspect
 import textwrap
@@ -122,8 +123,8 @@ LOGITS = np.array([[-8.0], [-3.0], [-0.5], [0.4], [2.0]])                       
 SURE = np.array([[7.5], [8.0], [9.0]])                                                  # D(x) > 0.999
 SCORES = 2 * _rng.standard_normal((6, 4))                                               # of a classifier
 ROWS = _rng.standard_normal((6, 3)) + 1                                                 # for batch normalisation
-FAINT = 0.01 * ROWS                                                                     # one that hardly varies
-LABELS = np.array([3, 0, 2, 2, 1, 0])                                                   # of six digits, in four classes
+FAINT = 0.01 * ROWS                                                                     # rows that hardly vary
+LABELS = np.array([3, 0, 2, 2, 1, 0])                                                   # of six digits, in 4 classes
 
 EXHIBITS = []       # each stands below, under its two functions
 
