@@ -1,11 +1,18 @@
 """The proof that every derivative in tinygan is right: `tinygan check`.
 
-Proving a Case (cases.py) compares
+Proving a Case compares
 
-    the derivatives    with finite differences (gradcheck.py), for every input and parameter, the fast kernels and
-                       the recorded operations both
-    the value          with its equation in plain NumPy, where finite differences cannot tell: 2x is a right
-                       derivative of x², and x² is the wrong function where x was meant
+    the derivatives    with finite differences (gradcheck.py), for every input and parameter, those of the fast kernels
+                       and those of the recorded operations
+    the value          with its equation in plain NumPy. Finite differences do not see a wrong function: if the code
+                       has x² for x, then 2x is still the right derivative of the code
+
+    twins.py     the equations in plain NumPy
+    cases.py     what is proved, chapter by chapter
+    game.py      whole steps of the game, as cases
+    mathml.py    from the equations of the docstrings to typeset ones
+    page.py      all of it as one HTML page
+    museum.py    mistakes that others published, and the number that gives each away
 """
 import copy
 import difflib
@@ -22,12 +29,14 @@ from ..layers import Module
 from ..tensor import Tensor
 from .cases import CHAPTERS, Case
 from .game import steps
-from .page import ROOMS, html_of
+from .page import TITLES, html_of
 
 VALUE_TOLERANCE = 1e-9      # relative error allowed between a value and its equation
 
 
-def cases():                # hides the file of this name, from which its contents are imported above; so does page below
+# tinygan.proofs.cases and tinygan.proofs.page are the functions below, not the files of these names
+
+def cases():
     """All cases, in the order in which the chapters are read."""
     rng = np.random.default_rng(0)
     return tuple(chain.from_iterable(chapter(rng) for chapter in (*CHAPTERS, steps)))
@@ -35,12 +44,12 @@ def cases():                # hides the file of this name, from which its conten
 
 @dataclass
 class Proof:
-    """What came of a case."""
+    """The outcome of a case."""
     case: Case
     order: int
     seed: int
     rows: list = field(default_factory=list)       # the derivatives, as gradcheck.Row
-    value: Row = None                               # the value beside its equation
+    value: Row = None                               # the value beside that of its equation
     failure: str = ""                               # what a broken operation raised
 
     @property
@@ -65,13 +74,14 @@ class Proof:
         return float(np.max([row.error for row in rows], initial=0))
 
 
-# Running them
+# Proving
 
 def prove(case, order=1, device="cpu", seed=0):
-    """The Proof of a case at one order. A difference is a verdict, not an exception, and so is whatever is raised."""
+    """The Proof of a case at one order. A difference gives the verdict WRONG, and so does an exception in the case."""
     proof = Proof(case, order, seed)
     if order not in case.orders:
-        raise TinyganError(f"order {order} of {case.name} came: expected one of {case.orders}")
+        orders = " or ".join(map(str, case.orders))
+        raise TinyganError(f"got order {order} of {case.name}, expected {orders}: leave the order out")
     try:
         function = case.function
         if isinstance(function, Module):
@@ -81,13 +91,13 @@ def prove(case, order=1, device="cpu", seed=0):
             proof.value = _compare_values(case, function, inputs, seed)
         if case.derivative:
             proof.rows = compare_gradients(function, *inputs, order=order, seed=seed).rows
-    except Exception as error:      # a broken operation may raise anything, and the others are still to be proved
+    except Exception as error:      # a broken operation may raise anything, and the other cases are still to be proved
         proof.failure = f"{type(error).__name__}: {error}"
     return proof
 
 
 def _compare_values(case, function, inputs, seed):
-    """A Row for Σ u·f and the same by the equation, u random."""
+    """A Row for Σ u·f, with f from the code and with f from its equation, for a random u."""
     arrays = function.arrays() if isinstance(function, Module) else []
     stated = np.asarray(case.value(*map(backend.to_numpy, chain(inputs, arrays))))
     value = backend.to_numpy(function(*map(Tensor, inputs)))
@@ -114,7 +124,7 @@ def prove_all(name=None, order=None, device="cpu"):
     if not chosen:
         known = sorted(set(chain.from_iterable(map(_names, every))))
         close = difflib.get_close_matches(name, known, 5, 0.5)
-        advice = f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(ROOMS)}"
+        advice = f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(TITLES)}"
         raise TinyganError(f"there is nothing to prove named {name!r}: {advice}")
     proofs = [prove(case, n, device) for case in chosen for n in case.orders if order in (None, n)]
     if not proofs:
@@ -123,12 +133,12 @@ def prove_all(name=None, order=None, device="cpu"):
 
 
 def _names(case):
-    """What one may call it: ops.tanh: …, ops.tanh, tanh, ops."""
+    """The names that stand for a case: ops.tanh: …, ops.tanh, tanh, ops."""
     function = case.name.partition(":")[0]
     return {case.name, function, function.partition(".")[2], function.rpartition(".")[2], function.partition(".")[0]}
 
 
-# What is shown of them
+# Showing them
 
 def summary(proofs):
     """One or two sentences for all of them."""
@@ -152,7 +162,7 @@ def _count(number, thing):
 
 
 def table(proofs, details=False):
-    """Text for the terminal: a line for each proof, with details its equation and every number, then the summary."""
+    """Text for the terminal: a line for each proof, then the summary. With details, the equation and every number too."""
     width = max(len(p.case.name) for p in proofs)
     lines = []
     for p in proofs:
@@ -165,7 +175,7 @@ def table(proofs, details=False):
 
 
 def _numbers(proof):
-    """The rows of a proof, as gradcheck.Report prints them, and what was raised."""
+    """The rows of a proof, printed as gradcheck.Report prints them, and what the case raised."""
     rows = proof.rows + [proof.value] * (proof.value is not None)
     lines = str(Report(proof.case.name, proof.order, proof.seed, rows)).splitlines()[1:] if rows else []
     if proof.value:

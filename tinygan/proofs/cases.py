@@ -21,15 +21,15 @@ PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Case:
-    """Something with a derivative, and where to look at it."""
-    name: str               # room.function, and after a colon which of its cases
+    """Something to prove, and where it stands."""
+    name: str               # chapter.function, and after a colon which of its cases
     code: object            # the function or class in whose source the derivative stands
     function: object        # a Module, or a function of Tensors
-    inputs: tuple = ()      # arrays
-    value: object = None    # the same in plain NumPy, of the inputs and the Module's arrays
-    orders: tuple = (1, 2)
-    stated: object = None   # whose docstring has the equation, if it is not the code's own
-    derivative: bool = True     # False where the value is all there is to prove
+    inputs: tuple = ()      # its arguments, arrays
+    value: object = None    # the same in plain NumPy: a function of the inputs and of the Module's arrays
+    orders: tuple = (1, 2)  # of the derivatives to prove
+    stated: object = None   # what has the equation in its docstring, if the code has not
+    derivative: bool = True     # False where only the value is to be proved
 
     @property
     def place(self):
@@ -148,7 +148,7 @@ def _operations(rng):
 
 
 def _index(index):
-    """x[…] as it is written."""
+    """x[…] as it is written in a program."""
     def item(i):
         if isinstance(i, slice):
             parts = ["" if part is None else str(part) for part in (i.start, i.stop, i.step)]
@@ -179,7 +179,7 @@ PLAINLY = ("kernel 4, stride 2, asymmetric crop", "kernel 2, stride 3", "kernel 
 
 
 def _plainly(plain, fast, geo):
-    """The value of the plain kernel with the derivatives of the fast one."""
+    """The value of the plain kernel, with the derivatives of the fast one."""
     def function(a, b, *bias):
         return record(plain(a.data, b.data, geo, *[x.data for x in bias]), *fast(a, b, geo, *bias).edges)
     return function
@@ -304,7 +304,7 @@ def _losses(rng):
 # Layers
 
 def drawn(rng, network):
-    """The network in float64, with random numbers in place of all zeros and ones: a code that forgets the factor γ would
+    """The network in float64, with random numbers in place of all zeros and ones: code that forgets the factor γ would
     be right for γ = 1."""
     network.initialise(rng).astype(np.float64)
     for parameter in network.parameters():
@@ -316,7 +316,7 @@ def drawn(rng, network):
 
 
 class Remembering(layers.Module):
-    """Batch normalisation in evaluation mode after one batch in training mode: what has it remembered?"""
+    """Batch normalisation in evaluation mode after one batch in training mode: the value shows what it has remembered."""
     buffers = ("batch",)
 
     def __init__(self, layer, batch):

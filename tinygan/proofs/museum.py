@@ -1,7 +1,7 @@
 """The museum: mistakes that were published, each written anew in a few lines, and the number that gives it away.
 
 An exhibit is the same piece of a program twice, as it was written and as it is right. Both are measured in the same
-way: beside finite differences of the loss that is meant, or beside the value that is meant. Most of these programs
+way: against finite differences of the loss that is meant, or against the value that is meant. Most of these programs
 ran, drew pictures and were copied; no test of theirs could tell.
 
 Each Exhibit stands under its two functions. Every function is short and complete, so that it can be read on its own.
