@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from tinygan.museum import CAUGHT, EXHIBITS, RIGHT, show
+from tinygan.proofs.museum import CAUGHT, EXHIBITS, RIGHT, show
 
 
 @pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda exhibit: exhibit.title)

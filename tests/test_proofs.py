@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import conv, layers, losses, mathml, models, norm, ops, optim, proofs, tensor, training
+from tinygan import conv, layers, losses, models, norm, ops, optim, proofs, tensor, training
+from tinygan.cli import main
+from tinygan.proofs import mathml
 
 CASES = {case.name: case for case in proofs.cases()}
 PAIRS = [(name, order) for name, case in CASES.items() for order in case.orders]
@@ -164,7 +166,7 @@ def test_a_case_that_compares_nothing_is_no_proof():
 
 
 def test_an_order_that_a_case_has_not():
-    with pytest.raises(tg.TinyganError, match="order 2 of optim.Adam"):
+    with pytest.raises(tg.TinyganError, match="got order 2 of optim.Adam, expected 1"):
         proofs.prove(CASES["optim.Adam"], 2)
 
 
@@ -195,23 +197,23 @@ def test_the_page_has_every_case_and_needs_nothing_but_itself(proved, tmp_path):
     assert page.count("<math") > 100 and page.count("WRONG\"") == 0
 
 
-def test_main_prints_and_counts(capsys, tmp_path, monkeypatch):
-    assert proofs.main("tanh", html=tmp_path / "page.html") == 0
+def test_check_prints_and_counts(capsys, tmp_path, monkeypatch):
+    assert main(["check", "tanh", "--html", str(tmp_path / "page.html")]) == 0
     printed = capsys.readouterr().out
     assert "∂y/∂x = 1 − y²" in printed and "3 derivatives of 1 function agree" in printed and "page.html" in printed
     assert "ops.tanh" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert proofs.main(museum=True) == 0 and "What was written" in capsys.readouterr().out
-    assert proofs.main("losses", order=2) == 0 and "order 1" not in capsys.readouterr().out
+    assert main(["check", "--museum"]) == 0 and "What was written" in capsys.readouterr().out
+    assert main(["check", "losses", "--order", "2"]) == 0 and "order 1" not in capsys.readouterr().out
     monkeypatch.setattr(ops, "tanh", wrong_tanh)
-    assert proofs.main("ops.tanh") == 1 and "FAIL" in capsys.readouterr().out
+    assert main(["check", "ops.tanh"]) == 1 and "FAIL" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name, order, where, message", [
     ("tanhh", None, "cpu", "tanhh.*did you mean .*tanh"), ("§", None, "cpu", "choose one of tensor, ops, conv"),
     ("optim.Adam", 2, "cpu", "no derivative of order 2"), ("tanh", None, "abacus", "no device 'abacus'")])
-def test_main_says_what_is_wrong(name, order, where, message):
+def test_a_wrong_name_or_order_or_device_is_told(name, order, where, message):
     with pytest.raises(tg.TinyganError, match=message):
-        proofs.main(name, order, where)
+        proofs.prove_all(name, order, where)
 
 
 # Equations

@@ -1,41 +1,43 @@
 """Everything in tinygan that can be proved: a few cases of each function that has a derivative.
 
-Shapes are small, but some are just large enough that a kernel works in several parts. Kinks are kept away from.
+Each function below makes the cases of one chapter, from random numbers; those of whole steps of the game are in game.py.
+Shapes are small, but some are just large enough that a kernel works in several parts. No input lies near a kink.
 """
-import copy
 import inspect
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from . import backend, conv, layers, losses, mathml, models, norm, ops, tensor, training
-from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Sigmoid,
-                     Softplus, SpectralNorm, Tanh)
-from .optim import SGD, Adam
-from .tensor import Tensor, record
-from .training import GAN
+from .. import backend, conv, layers, losses, models, norm, ops, tensor
+from ..layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Sigmoid,
+                      Softplus, SpectralNorm, Tanh)
+from ..optim import SGD, Adam
+from ..tensor import Tensor, record
+from . import mathml, twins
+
+PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
 class Case:
-    """Something with a derivative, and where to look at it."""
-    name: str               # room.function, and after a colon which of its cases
+    """Something to prove, and where it stands."""
+    name: str               # chapter.function, and after a colon which of its cases
     code: object            # the function or class in whose source the derivative stands
     function: object        # a Module, or a function of Tensors
-    inputs: tuple = ()      # arrays
-    value: object = None    # the same in plain NumPy, of the inputs and the Module's arrays
-    orders: tuple = (1, 2)
-    stated: object = None   # whose docstring has the equation, if it is not the code's own
-    derivative: bool = True     # False where the value is all there is to prove
+    inputs: tuple = ()      # its arguments, arrays
+    value: object = None    # the same in plain NumPy: a function of the inputs and of the Module's arrays
+    orders: tuple = (1, 2)  # of the derivatives to prove
+    stated: object = None   # what has the equation in its docstring, if the code has not
+    derivative: bool = True     # False where only the value is to be proved
 
     @property
     def place(self):
-        """tinygan/file.py:line of the code."""
+        """tinygan/file.py:line of the code; folder/file.py:line if it is not tinygan's."""
         code = inspect.unwrap(self.code)
         path = Path(inspect.getsourcefile(code))
-        return f"{path.parent.name}/{path.name}:{inspect.getsourcelines(code)[1]}"
+        above = PACKAGE.parent if PACKAGE in path.parents else path.parents[1]
+        return f"{path.relative_to(above).as_posix()}:{inspect.getsourcelines(code)[1]}"
 
     @property
     def equation(self):
@@ -46,17 +48,12 @@ class Case:
         return [line for line in lines if any(map(mathml.is_equation, mathml.fragments(line)))] or lines[:1]
 
 
-def cases():
-    """All of them, in the order in which the files are read."""
-    rng = np.random.default_rng(0)
-    rooms = (_engine, _operations, _convolutions, _normalisation, _losses, _layers, _optimisers, _models, _steps)
-    return tuple(chain.from_iterable(room(rng) for room in rooms))
-
-
-def _away(rng, *shape):
+def away(rng, *shape):
     """Random numbers of both signs and none near 0, where there is a kink."""
     return rng.uniform(0.5, 2, shape) * rng.choice([-1, 1], shape)
 
+
+# The engine
 
 def _engine(rng):
     def several_paths(x):
@@ -78,14 +75,16 @@ def _engine(rng):
     yield Case("tensor.grad: one Tensor used in several places", tensor.grad, several_paths, (rng.random((3, 2)) + 1,))
     yield Case("tensor.Tensor.backward: .grad adds up", Tensor.backward, twice_backward, (rng.random((3, 2)),),
                orders=(1,))
-    yield Case("tensor.Tensor: the operators + - * / ** @", Tensor, operators, (_away(rng, 2, 3), _away(rng, 2, 3)),
+    yield Case("tensor.Tensor: the operators + - * / ** @", Tensor, operators, (away(rng, 2, 3), away(rng, 2, 3)),
                lambda a, b: (2 - a) / b + 3 / a + abs(b) ** 3 * a + (a @ b.T).sum(axis=1, keepdims=True)
                + (1 + 2 * a) / 4)
 
 
+# Operations
+
 def _operations(rng):
     normal = rng.standard_normal
-    a, b, positive = normal((3, 4)), _away(rng, 3, 4), rng.random((3, 4)) + 0.5
+    a, b, positive = normal((3, 4)), away(rng, 3, 4), rng.random((3, 4)) + 0.5
     yield Case("ops.broadcast_to", ops.broadcast_to, lambda x: ops.broadcast_to(x, (2, 3, 4)), (normal((3, 1)),),
                lambda x: np.broadcast_to(x, (2, 3, 4)))
     yield Case("ops.sum_to", ops.sum_to, lambda x: ops.sum_to(x, (3, 1)), (normal((2, 3, 4)),),
@@ -109,13 +108,14 @@ def _operations(rng):
     yield Case("ops.sqrt", ops.sqrt, ops.sqrt, (positive,), np.sqrt)
     yield Case("ops.absolute", ops.absolute, ops.absolute, (b,), np.abs)
     yield Case("ops.tanh", ops.tanh, ops.tanh, (a,), np.tanh)
-    yield Case("ops.sigmoid", ops.sigmoid, ops.sigmoid, (3 * a,), lambda x: 1 / (1 + np.exp(-x)))
-    yield Case("ops.softplus", ops.softplus, ops.softplus, (3 * a,), lambda x: np.log(1 + np.exp(x)))
-    far = _away(rng, 3, 4) * 500                    # where e^|x| overflows
+    yield Case("ops.sigmoid", ops.sigmoid, ops.sigmoid, (3 * a,), twins.sigmoid)
+    yield Case("ops.softplus", ops.softplus, ops.softplus, (3 * a,), twins.softplus)
+    far = away(rng, 3, 4) * 500                    # where e^|x| overflows
     yield Case("ops.sigmoid: far out", ops.sigmoid, ops.sigmoid, (far,), lambda x: (1 + np.tanh(x / 2)) / 2)
-    yield Case("ops.softplus: far out", ops.softplus, ops.softplus, (far,), _softplus)
-    for name, x in (("ops.leaky_relu", b), ("ops.leaky_relu: in several blocks", _away(rng, 150_000))):
-        yield Case(name, ops.leaky_relu, lambda x: ops.leaky_relu(x, 0.3), (x,), lambda x: np.where(x > 0, x, 0.3 * x))
+    yield Case("ops.softplus: far out", ops.softplus, ops.softplus, (far,), twins.softplus)
+    for name, x in (("ops.leaky_relu", b), ("ops.leaky_relu: in several blocks", away(rng, 150_000))):
+        yield Case(name, ops.leaky_relu, lambda x: ops.leaky_relu(x, 0.3), (x,),
+                   lambda x: twins.leaky_relu(x, 0.3))
     yield Case("ops.leaky_relu: slope 0", ops.leaky_relu, lambda x: ops.leaky_relu(x, 0), (b,),
                lambda x: np.maximum(x, 0))
     pieces = rng.permuted(np.linspace(-2, 2, 30).reshape(2, 5, 3), axis=1)      # no two of five are near each other
@@ -148,7 +148,7 @@ def _operations(rng):
 
 
 def _index(index):
-    """x[…] as it is written."""
+    """x[…] as it is written in a program."""
     def item(i):
         if isinstance(i, slice):
             parts = ["" if part is None else str(part) for part in (i.start, i.stop, i.step)]
@@ -157,31 +157,7 @@ def _index(index):
     return f"x[{', '.join(map(item, index if isinstance(index, tuple) else (index,)))}]"
 
 
-# The three maps of conv.py once more, written down from their equations with NumPy's own windows
-
-def _all_windows(x, kernel, stride, pads):
-    """x̄[n, S·i + a, S·j + b, c] as an array (N, I, J, C, K, K)."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), *pads, (0, 0))), (kernel, kernel), (1, 2))
-    return windows[:, ::stride, ::stride]
-
-
-def _convolution(x, w, stride, pads, bias=0.0):
-    return np.einsum("nijcab,abcd->nijd", _all_windows(x, len(w), stride, pads), w) + bias
-
-
-def _weight_gradient(x, g, kernel, stride, pads):
-    return np.einsum("nijcab,nijd->abcd", _all_windows(x, kernel, stride, pads), g)
-
-
-def _transposed(g, w, stride, pads, size, bias=0.0):
-    """Every pixel of g paints the kernel; pads are cropped, and what no window reaches stays 0."""
-    (top, bottom), (left, right) = pads
-    x = np.zeros((len(g), size[0] + top + bottom, size[1] + left + right, w.shape[2]))
-    for i in range(g.shape[1]):
-        for j in range(g.shape[2]):
-            x[:, stride * i:, stride * j:][:, :len(w), :len(w)] += np.einsum("nd,abcd->nabc", g[:, i, j], w)
-    return x[:, top:top + size[0], left:left + size[1]] + bias
-
+# Convolution
 
 GEOMETRIES = {      # name: (N, H, W, C, D, K, S, pads)
     "kernel 3, stride 1": (2, 4, 5, 2, 3, 3, 1, ((1, 1), (1, 1))),
@@ -198,13 +174,12 @@ GEOMETRIES = {      # name: (N, H, W, C, D, K, S, pads)
     "in several parts": (80, 18, 18, 8, 3, 4, 1, ((0, 1), (1, 0))),
     "one channel, in several parts": (48, 32, 32, 1, 6, 4, 2, ((1, 1), (1, 1))),
 }
-
-
+# Those in which the plain kernels are proved too
 PLAINLY = ("kernel 4, stride 2, asymmetric crop", "kernel 2, stride 3", "kernel 3, stride 2, last row unread")
 
 
 def _plainly(plain, fast, geo):
-    """The value of the plain kernel with the derivatives of the fast one."""
+    """The value of the plain kernel, with the derivatives of the fast one."""
     def function(a, b, *bias):
         return record(plain(a.data, b.data, geo, *[x.data for x in bias]), *fast(a, b, geo, *bias).edges)
     return function
@@ -220,11 +195,11 @@ def _convolutions(rng):
         bias, bias_x = rng.standard_normal(outputs), rng.standard_normal(channels)
         maps = (
             ("convolve", conv.convolve, conv.plain_convolve, (x, w, bias),
-             lambda x, w, bias, s=stride, p=pads: _convolution(x, w, s, p, bias)),
+             lambda x, w, bias, s=stride, p=pads: twins.convolve(x, w, s, p, bias)),
             ("transpose", conv.transpose, conv.plain_transpose, (g, w, bias_x),
-             lambda g, w, bias, s=stride, p=pads, size=size: _transposed(g, w, s, p, size, bias)),
+             lambda g, w, bias, s=stride, p=pads, size=size: twins.transpose(g, w, s, p, size, bias)),
             ("weight_gradient", conv.weight_gradient, conv.plain_weight_gradient, (x, g),
-             lambda x, g, k=kernel, s=stride, p=pads: _weight_gradient(x, g, k, s, p)))
+             lambda x, g, k=kernel, s=stride, p=pads: twins.weight_gradient(x, g, k, s, p)))
         for what, fast, plain, inputs, value in maps:
             yield Case(f"conv.{what}: {name}", fast,
                        lambda a, b, *bias, fast=fast, geo=geo: fast(a, b, geo, *bias), inputs, value, orders)
@@ -246,42 +221,19 @@ def _convolutions(rng):
 
 # Batch normalisation
 
-def _normalised(x, gamma, beta, eps=1e-3, slope=1.0):
-    axes = tuple(range(x.ndim - 1))
-    y = gamma * (x - x.mean(axes)) / np.sqrt(x.var(axes) + eps) + beta
-    return np.where(y > 0, y, slope * y)
-
-
 def _normalisation(rng):
     for name, shape in (("2 axes", (5, 3)), ("4 axes", (2, 3, 4, 2)), ("in several parts", (4400, 64))):
-        x, gamma, beta = 2 * rng.standard_normal(shape) + 1, _away(rng, shape[-1]), 3 * _away(rng, shape[-1])
+        x, gamma, beta = 2 * rng.standard_normal(shape) + 1, away(rng, shape[-1]), 3 * away(rng, shape[-1])
         if len(x) > 1000:                           # of so many u = γ·x̂ + β, |x̂| < √3, none may come near the kink
             x, gamma, beta = rng.uniform(-1, 1, shape), gamma / 2, 2 * np.sign(beta)
         yield Case(f"norm.batch_norm: {name}", norm.batch_norm, lambda *x: norm.batch_norm(*x, 1e-3)[0],
-                   (x, gamma, beta), _normalised, stated=norm)
+                   (x, gamma, beta), twins.batch_norm, stated=norm)
         yield Case(f"norm.batch_norm: with LeakyReLU, {name}", norm.batch_norm,
                    lambda *x: norm.batch_norm(*x, 1e-3, 0.3)[0], (x, gamma, beta),
-                   lambda *x: _normalised(*x, slope=0.3), stated=norm)
+                   lambda *x: twins.batch_norm(*x, slope=0.3), stated=norm)
 
 
-# Losses
-
-def _softplus(a):
-    return np.logaddexp(0, a)
-
-
-PLAIN = {       # LOSSES, from their equations
-    "non_saturating": (lambda real, fake: _softplus(-real).mean() + _softplus(fake).mean(),
-                       lambda fake: _softplus(-fake).mean()),
-    "saturating": (lambda real, fake: _softplus(-real).mean() + _softplus(fake).mean(),
-                   lambda fake: -_softplus(fake).mean()),
-    "least_squares": (lambda real, fake: ((real - 1) ** 2).mean() / 2 + (fake ** 2).mean() / 2,
-                      lambda fake: ((fake - 1) ** 2).mean() / 2),
-    "hinge": (lambda real, fake: np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean(),
-              lambda fake: -fake.mean()),
-    "wasserstein": (lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean()),
-}
-
+# Losses and penalties
 
 class Penalty(layers.Module):
     """The gradient penalty as a function of the critic's weights."""
@@ -305,22 +257,8 @@ class R1(layers.Module):
         return losses.r1_penalty(self.discriminator, self.real)
 
 
-def _plain_r1(w, b, v, real):
-    """E ‖∂D/∂x‖² for D(x) = tanh(x W + b) v"""
-    y = np.tanh(real @ w + b)
-    return ((((1 - y * y) * v[:, 0]) @ w.T) ** 2).sum(axis=1).mean()
-
-
-def _plain_penalty(w, b, v, real, fake):
-    """E (‖∂D/∂x̂‖ − 1)² for D(x) = tanh(x W + b) v, where ∂D/∂x = W ((1 − tanh²) ∘ v)."""
-    u = np.random.default_rng(0).random((len(real), 1))
-    y = np.tanh((u * real + (1 - u) * fake) @ w + b)
-    slope = ((1 - y * y) * v[:, 0]) @ w.T
-    return ((np.sqrt((slope ** 2).sum(axis=1)) - 1) ** 2).mean()
-
-
 def _flat_critic():
-    """A penalty, its inputs and its value, for D(x) = max(0, x W + b) v, which is flat at the second of two points."""
+    """A penalty, its inputs and its value for D(x) = max(0, x W + b) v. At the second of the two points D is flat."""
     critic = Sequential(Dense(3, 2), LeakyReLU(0), Dense(2, 1, bias=False)).astype(np.float64)
     (w, b), v = critic.layers[0].parameters(), critic.layers[2].weight
     w.data, b.data = np.array([[0.3, 0.8], [0.9, 0.2], [0.5, 0.4]]), np.array([0.1, 0.2])
@@ -333,45 +271,41 @@ def _losses(rng):
     real, fake = 3 * rng.standard_normal((5, 1)), 3 * rng.standard_normal((4, 1))
     stated = {losses.saturating_generator_loss: losses.generator_loss}
     for name, (d_loss, g_loss) in losses.LOSSES.items():
-        d_plain, g_plain = PLAIN[name]
+        d_plain, g_plain = twins.LOSSES[name]
         yield Case(f"losses.{d_loss.__name__}: {name}", d_loss, d_loss, (real, fake), d_plain)
         yield Case(f"losses.{g_loss.__name__}: {name}", g_loss, g_loss, (fake,), g_plain, stated=stated.get(g_loss))
     points = rng.standard_normal((2, 4, 3))
-    critic = _drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
-    yield Case("losses.gradient_penalty", losses.gradient_penalty, Penalty(critic, *points), (), _plain_penalty)
+    critic = drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
+    yield Case("losses.gradient_penalty", losses.gradient_penalty, Penalty(critic, *points), (),
+               lambda *arrays: twins.gradient_penalty(*arrays, np.random.default_rng(0).random((4, 1))))
     images = rng.standard_normal((2, 3, 6, 6, 1))
-    critic = _drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
+    critic = drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
     yield Case("losses.gradient_penalty: on images", losses.gradient_penalty, Penalty(critic, *images))
     yield Case("losses.gradient_penalty: where D is flat", losses.gradient_penalty, *_flat_critic())
-    D = _drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
-    yield Case("losses.r1_penalty", losses.r1_penalty, R1(D, points[0]), (), _plain_r1)
-    D = _drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
+    D = drawn(rng, Sequential(Dense(3, 5), Tanh(), Dense(5, 1, bias=False)))
+    yield Case("losses.r1_penalty", losses.r1_penalty, R1(D, points[0]), (), twins.r1_penalty)
+    D = drawn(rng, Sequential(Conv2D(1, 2, 4, stride=2), LeakyReLU(), Flatten(), Dense(18, 1)))
     yield Case("losses.r1_penalty: on images", losses.r1_penalty, R1(D, images[0]))
-    D = _drawn(rng, Sequential(SpectralNorm(Dense(3, 5)), Tanh(), SpectralNorm(Dense(5, 1)))).eval()
+    D = drawn(rng, Sequential(SpectralNorm(Dense(3, 5)), Tanh(), SpectralNorm(Dense(5, 1)))).eval()
     yield Case("losses.r1_penalty: with spectral normalisation", losses.r1_penalty, R1(D, points[0]))
     for s in (0.1, 0.3):
         yield Case(f"losses.smoothed_discriminator_loss: s = {s}", losses.smoothed_discriminator_loss,
                    lambda real, fake, s=s: losses.smoothed_discriminator_loss(real, fake, s), (real, fake),
-                   lambda real, fake, s=s: ((1 - s) * _softplus(-real) + s * _softplus(real)).mean()
-                   + _softplus(fake).mean())
-
-    def plain_softmax(a):
-        e = np.exp(a - a.max(axis=1, keepdims=True))
-        return e / e.sum(axis=1, keepdims=True)
+                   lambda real, fake, s=s: twins.smoothed_discriminator_loss(real, fake, s))
 
     logits, labels = 2 * rng.standard_normal((5, 3)), np.array([0, 2, 2, 1, 0])
     for detail, a in (("", logits), (": large logits", logits + 800)):
-        yield Case(f"losses.softmax{detail}", losses.softmax, losses.softmax, (a,), plain_softmax)
-        yield Case(f"losses.log_sum_exp{detail}", losses.log_sum_exp, losses.log_sum_exp, (a,),
-                   lambda a: np.logaddexp.reduce(a, axis=1, keepdims=True))
+        yield Case(f"losses.softmax{detail}", losses.softmax, losses.softmax, (a,), twins.softmax)
+        yield Case(f"losses.log_sum_exp{detail}", losses.log_sum_exp, losses.log_sum_exp, (a,), twins.log_sum_exp)
         yield Case(f"losses.cross_entropy{detail}", losses.cross_entropy, lambda a: losses.cross_entropy(a, labels),
-                   (a,), lambda a: -np.log(plain_softmax(a)[np.arange(5), labels]).mean())
+                   (a,), lambda a: twins.cross_entropy(a, labels))
 
 
-# Layers and networks
+# Layers
 
-def _drawn(rng, network):
-    """The network in float64 with random numbers for zeros and ones: a factor γ = 1 could be forgotten unseen."""
+def drawn(rng, network):
+    """The network in float64, with random numbers in place of all zeros and ones: code that forgets the factor γ would
+    be right for γ = 1."""
     network.initialise(rng).astype(np.float64)
     for parameter in network.parameters():
         parameter.data = parameter.data + 0.3 * rng.standard_normal(parameter.shape)
@@ -382,7 +316,7 @@ def _drawn(rng, network):
 
 
 class Remembering(layers.Module):
-    """Batch normalisation in evaluation mode after one batch in training mode: what has it remembered?"""
+    """Batch normalisation in evaluation mode after one batch in training mode: the value shows what it has remembered."""
     buffers = ("batch",)
 
     def __init__(self, layer, batch):
@@ -398,58 +332,51 @@ class Remembering(layers.Module):
 
 
 def _layers(rng):
-    def evaluated(x, gamma, beta, mean, var, eps=1e-3, slope=1.0):
-        y = gamma * (x - mean) / np.sqrt(var + eps) + beta
-        return np.where(y > 0, y, slope * y)
-
     def remembered(x, gamma, beta, batch, mean, var):
         mean, var = 0.9 * mean + 0.1 * batch.mean((0, 1, 2)), 0.9 * var + 0.1 * batch.var((0, 1, 2))
-        return evaluated(x, gamma, beta, mean, var, eps=1e-5)
-
-    def normalised(w, u, v):
-        return w / (v.T @ w.reshape(-1, w.shape[-1]) @ u)
+        return twins.batch_norm_evaluated(x, gamma, beta, mean, var, eps=1e-5)
 
     rows, images = rng.standard_normal((5, 3)), rng.standard_normal((2, 5, 4, 3))
     table = [
         ("", Dense(3, 2), rows, lambda x, w, b: x @ w + b),
         ("without bias", Dense(3, 2, bias=False), rows, np.matmul),
         ("same, stride 2", Conv2D(3, 2, 4, stride=2), images,
-         lambda x, w, b: _convolution(x, w, 2, ((1, 2), (1, 1)), b)),
+         lambda x, w, b: twins.convolve(x, w, 2, ((1, 2), (1, 1)), b)),
         ("padding 1", Conv2D(3, 2, 3, padding=1, bias=False), images,
-         lambda x, w: _convolution(x, w, 1, ((1, 1), (1, 1)))),
+         lambda x, w: twins.convolve(x, w, 1, ((1, 1), (1, 1)))),
         ("same, stride 2", Conv2DTranspose(3, 2, 5, stride=2), images,
-         lambda x, w, b: _transposed(x, w, 2, ((1, 2), (1, 2)), (10, 8), b)),
+         lambda x, w, b: twins.transpose(x, w, 2, ((1, 2), (1, 2)), (10, 8), b)),
         ("asymmetric crop", Conv2DTranspose(3, 2, 3, stride=2, padding=((0, 1), (2, 0)), bias=False), images,
-         lambda x, w: _transposed(x, w, 2, ((0, 1), (2, 0)), (10, 7))),
-        ("training", BatchNorm(3, eps=1e-3), images, lambda x, gamma, beta, *_: _normalised(x, gamma, beta)),
-        ("evaluation", BatchNorm(3, eps=1e-3).eval(), images, evaluated),
-        ("Dense", SpectralNorm(Dense(3, 2)).eval(), rows, lambda x, w, b, u, v: x @ normalised(w, u, v) + b),
+         lambda x, w: twins.transpose(x, w, 2, ((0, 1), (2, 0)), (10, 7))),
+        ("training", BatchNorm(3, eps=1e-3), images, lambda x, gamma, beta, *_: twins.batch_norm(x, gamma, beta)),
+        ("evaluation", BatchNorm(3, eps=1e-3).eval(), images, twins.batch_norm_evaluated),
+        ("Dense", SpectralNorm(Dense(3, 2)).eval(), rows, lambda x, w, b, u, v: x @ twins.spectral_norm(w, u, v) + b),
         ("Conv2D", SpectralNorm(Conv2D(3, 2, 4, stride=2)).eval(), images,
-         lambda x, w, b, u, v: _convolution(x, normalised(w, u, v), 2, ((1, 2), (1, 1)), b)),
+         lambda x, w, b, u, v: twins.convolve(x, twins.spectral_norm(w, u, v), 2, ((1, 2), (1, 1)), b)),
         ("Conv2DTranspose", SpectralNorm(Conv2DTranspose(3, 2, 5, stride=2)).eval(), images,
-         lambda x, w, b, u, v: _transposed(x, normalised(w, u, v), 2, ((1, 2), (1, 2)), (10, 8), b)),
+         lambda x, w, b, u, v: twins.transpose(x, twins.spectral_norm(w, u, v), 2, ((1, 2), (1, 2)), (10, 8), b)),
         ("", Maxout(3), rng.permuted(np.linspace(-2, 2, 30).reshape(5, 3, 2), axis=1).reshape(5, 6),
          lambda x: x.reshape(5, 3, 2).max(axis=1)),
-        ("", LeakyReLU(), _away(rng, 5, 3), lambda x: np.where(x > 0, x, 0.2 * x)),
+        ("", LeakyReLU(), away(rng, 5, 3), lambda x: twins.leaky_relu(x, 0.2)),
         ("", Tanh(), rows, np.tanh),
-        ("", Sigmoid(), rows, lambda x: 1 / (1 + np.exp(-x))),
-        ("", Softplus(), rows, lambda x: np.log(1 + np.exp(x))),
+        ("", Sigmoid(), rows, twins.sigmoid),
+        ("", Softplus(), rows, twins.softplus),
         ("", Reshape(2, 6), images.reshape(10, 12), lambda x: x.reshape(10, 2, 6)),
         ("", Flatten(), images, lambda x: x.reshape(2, 60)),
         ("two layers", Sequential(Dense(3, 2), Tanh()), rows, lambda x, w, b: np.tanh(x @ w + b)),
         ("BatchNorm and LeakyReLU in one", Sequential(BatchNorm(3, eps=1e-3), LeakyReLU(0.3)), images,
-         lambda x, gamma, beta, *_: _normalised(x, gamma, beta, slope=0.3)),
+         lambda x, gamma, beta, *_: twins.batch_norm(x, gamma, beta, slope=0.3)),
         ("the same, evaluation", Sequential(BatchNorm(3, eps=1e-3), LeakyReLU(0.3)).eval(), images,
-         lambda *x: evaluated(*x, slope=0.3)),
+         lambda *x: twins.batch_norm_evaluated(*x, slope=0.3)),
     ]
     for detail, layer, x, value in table:
         code = type(layer)
-        yield Case(f"layers.{code.__name__}" + f": {detail}" * bool(detail), code, _drawn(rng, layer), (x,), value)
+        yield Case(f"layers.{code.__name__}" + f": {detail}" * bool(detail), code, drawn(rng, layer), (x,), value)
     yield Case("layers.BatchNorm: running statistics", BatchNorm,
-               Remembering(_drawn(rng, BatchNorm(3)), rng.standard_normal(images.shape)), (images,), remembered)
+               Remembering(drawn(rng, BatchNorm(3)), rng.standard_normal(images.shape)), (images,), remembered)
 
 
-# Optimisers: no derivative is theirs, and they decide what becomes of all of them
+# Optimisers: they have no derivative, but every derivative goes through them
 
 def _optimisers(rng):
     def moved_by(optimiser):
@@ -462,28 +389,23 @@ def _optimisers(rng):
             return parameter - theta
         return moved
 
-    def plain_adam(gradients, lr, beta1, beta2, eps):
-        m, v, way = 0, 0, 0
-        for t, g in enumerate(gradients, 1):
-            m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g ** 2
-            way = way - lr * (m / (1 - beta1 ** t)) / (np.sqrt(v / (1 - beta2 ** t)) + eps)
-        return way
-
     theta, *gradients = 0.01 * rng.standard_normal((4, 5)) * np.array([1, 1, 1, 1, 1e-6])
     yield Case("optim.SGD", SGD, moved_by(lambda parameters: SGD(parameters, lr=0.1)), (theta, *gradients),
-               lambda theta, *gradients: -0.1 * sum(gradients), (1,), derivative=False)
+               lambda theta, *gradients: twins.sgd(gradients, 0.1), (1,), derivative=False)
     yield Case("optim.Adam", Adam, moved_by(Adam), (theta, *gradients),
-               lambda theta, *gradients: plain_adam(gradients, 2e-4, 0.5, 0.999, 1e-8), (1,), derivative=False)
+               lambda theta, *gradients: twins.adam(gradients), (1,), derivative=False)
     yield Case("optim.Adam: other settings", Adam, moved_by(lambda p: Adam(p, lr=0.1, betas=(0.9, 0.7), eps=0.01)),
-               (theta, *gradients), lambda theta, *gradients: plain_adam(gradients, 0.1, 0.9, 0.7, 0.01), (1,),
+               (theta, *gradients), lambda theta, *gradients: twins.adam(gradients, 0.1, 0.9, 0.7, 0.01), (1,),
                derivative=False)
 
 
-NARROW = {"12544": "98", "1024": "6", "512": "5", "256": "2", "128": "3", "64": "2", "100": "4"}
+# Models
+
+NARROW = {"12544": "98", "1024": "6", "512": "5", "256": "2", "128": "3", "64": "2", "100": "4"}      # numbers of channels
 
 
 def _narrowed(network):
-    """The seed's network with a few channels in place of hundreds, layer by layer the same."""
+    """The same layers with a few channels in place of hundreds."""
     words = repr(network).replace("(", " ( ").replace(",", " , ").replace(")", " ) ").split()
     return layers.build("".join(NARROW.get(word, word) for word in words))
 
@@ -501,98 +423,8 @@ def _models(rng):
         (models.mixture_discriminator, models.mixture_discriminator(width=3, pieces=4), rng.standard_normal((4, 2))),
     ]
     for model, network, x in table:
-        yield Case(f"models.{model.__name__}", model, _drawn(rng, network), (x,))
+        yield Case(f"models.{model.__name__}", model, drawn(rng, network), (x,))
 
 
-# A whole step of the game
-
-class Listener(SGD):
-    """An optimiser that keeps the gradients it receives. Its step shrinks the parameters, whatever the gradients are:
-    what the other player sees next depends on it, and not on what is varied."""
-
-    def __init__(self, parameters):
-        super().__init__(parameters, lr=0)
-
-    def step(self):
-        self.received = [parameter.grad for parameter in self.parameters]
-        for parameter in self.parameters:
-            parameter.data = parameter.data * 0.9
-
-
-class Draws:
-    """Random numbers of which the normal ones are the same whether uniform ones are drawn in between or not."""
-
-    def __init__(self):
-        self.standard_normal, self.random = np.random.default_rng(0).standard_normal, np.random.default_rng(1).random
-
-
-class Step(layers.Module):
-    """One step of the game as a function of D's or G's parameters: the loss that it reports, and as its derivative
-    the gradients that the player's optimiser receives. What an earlier step left in .grad must not count."""
-    buffers = ("batch",)
-
-    def __init__(self, gan, loss, batch):
-        self.gan, self.loss, self.batch = gan, loss, batch
-        self.player, self.optimiser = {"d_loss": (gan.discriminator, gan.d_optimizer),
-                                       "g_loss": (gan.generator, gan.g_optimizer)}[loss]
-
-    def to(self, device):
-        self.gan.to(device)
-        return super().to(device)
-
-    def __call__(self):
-        both = self.gan.generator.parameters() + self.gan.discriminator.parameters()
-        before = [parameter.data for parameter in both]
-        for parameter in both:
-            parameter.grad = Tensor(backend.array_module(parameter.data).ones_like(parameter.data))
-        self.gan.rng = Draws()
-        loss = self.gan.step(self.batch)[self.loss]
-        for parameter, array in zip(both, before):
-            parameter.data = array
-        return record(loss, *[(parameter, lambda g, y, share=share: g * share)
-                              for parameter, share in zip(self.optimiser.parameters, self.optimiser.received)])
-
-
-def _plain_step(gan, loss, batch):
-    """L_D or L_G of the step by the equations: fresh noise for each, D smaller by then (see Listener)."""
-    d_plain, g_plain = PLAIN[gan.loss]
-
-    def value(*arrays):
-        G, D, draws = gan.generator, gan.discriminator, Draws()
-        seen, *noise = [batch, 0, 0]
-        if gan.instance_noise:
-            seen, *noise = gan.instance_noise * draws.standard_normal((3, *batch.shape)) + [batch, 0 * batch, 0 * batch]
-        first, second = (G(draws.standard_normal((len(batch), gan.latent))) + e for e in noise)
-        if loss == "d_loss":
-            penalty = gan.penalty and gan.penalty * losses.gradient_penalty(D, seen, first, draws).data
-            r1 = gan.r1 and gan.r1 / 2 * losses.r1_penalty(D, seen).data
-            smooth = gan.label_smoothing * D(seen).data.mean()             # softplus(a) = softplus(−a) + a
-            return d_plain(D(seen).data, D(first).data) + penalty + r1 + smooth
-        smaller = copy.deepcopy(D)
-        for parameter in smaller.parameters():
-            parameter.data = parameter.data * 0.9
-        return g_plain(smaller(second).data)
-
-    return value
-
-
-def _steps(rng):
-    def game(loss, G, D, latent, **options):
-        G, D = _drawn(rng, G), _drawn(rng, D)
-        return GAN(G, D, latent, loss, Listener(G.parameters()), Listener(D.parameters()), **options)
-
-    def points():
-        return (Sequential(Dense(2, 4), Tanh(), Dense(4, 2)), Sequential(Dense(2, 4), LeakyReLU(), Dense(4, 1)), 2)
-
-    games = [(loss, game(loss, *points()), rng.standard_normal((5, 2))) for loss in losses.LOSSES]
-    games += [("with gradient penalty", game("wasserstein", *points(), gradient_penalty=10.0), rng.standard_normal((5, 2))),
-              ("with R₁", game("non_saturating", *points(), r1=3.0), rng.standard_normal((5, 2))),
-              ("with label smoothing", game("saturating", *points(), label_smoothing=0.2), rng.standard_normal((5, 2))),
-              ("with instance noise", game("non_saturating", *points(), instance_noise=0.5), rng.standard_normal((5, 2))),
-              ("on images", game("non_saturating", models.small_generator(4, width=1),
-                                 models.small_discriminator(width=1), 4), rng.standard_normal((3, 28, 28, 1)))]
-    for name, gan, batch in games:
-        for loss in ("d_loss", "g_loss"):
-            player = "D's step" if loss == "d_loss" else "G's step"
-            yield Case(f"training.GAN.step: {player}, {name}", GAN.step, Step(gan, loss, batch), (),
-                       _plain_step(gan, loss, batch), (1,), training)
+# In the order in which the chapters are read
+CHAPTERS = (_engine, _operations, _convolutions, _normalisation, _losses, _layers, _optimisers, _models)

@@ -89,7 +89,7 @@ class _Parser:
     def take(self):
         token = self.ahead()
         if token.kind == "end":
-            raise _NoEquation("the end came too early")
+            raise _NoEquation("the text ends too early")
         self.place += 1
         return token
 

@@ -1,10 +1,10 @@
-"""The page of proofs: one HTML file with every equation typeset, its code's place, and every number beside it."""
+"""The page of proofs: one HTML file with every equation typeset, the place of its code, and every number."""
 import html as markup
 
 import numpy as np
 
 from . import mathml
-from .gradcheck import TOLERANCE
+from ..gradcheck import TOLERANCE
 
 STYLE = """
 :root { --ink: #1d2330; --soft: #6b7280; --line: #dfe3ea; --paper: #fbfaf7; --card: #fff;
@@ -37,19 +37,19 @@ td.number, th.number { text-align: right; font-family: ui-monospace, Menlo, Cons
 svg { vertical-align: middle } details { margin-top: .5rem } summary { cursor: pointer }
 pre { margin: .2rem 0; font: .85rem ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap }
 """
-ROOMS = {"tensor": "The engine", "ops": "Elementary operations", "conv": "Convolution", "norm": "Batch normalisation",
-         "losses": "Losses", "layers": "Layers", "optim": "Optimisers", "models": "Models",
-         "training": "A whole step of the game"}
+TITLES = {"tensor": "The engine", "ops": "Elementary operations", "conv": "Convolution", "norm": "Batch normalisation",
+          "losses": "Losses", "layers": "Layers", "optim": "Optimisers", "models": "Models",
+          "training": "A whole step of the game"}
 
 
 def html_of(proofs, summary):
-    """The page, as a string that needs nothing but itself. summary: what stands at its top."""
-    rooms = _grouped(proofs, lambda p: p.case.name.partition(".")[0])
-    links = " ".join(f'<a href="#{room}">{ROOMS[room]}</a>' for room in rooms)
+    """The page as a string; it needs no other file. summary: the sentence at its top."""
+    chapters = _grouped(proofs, lambda p: p.case.name.partition(".")[0])
+    links = " ".join(f'<a href="#{chapter}">{TITLES[chapter]}</a>' for chapter in chapters)
     sections = ""
-    for room, inside in rooms.items():
+    for chapter, inside in chapters.items():
         articles = "".join(map(_article, _grouped(inside, lambda p: p.case.code).values()))
-        sections += f'<section id="{room}"><h2>{ROOMS[room]}</h2>{articles}</section>'
+        sections += f'<section id="{chapter}"><h2>{TITLES[chapter]}</h2>{articles}</section>'
     bad = "" if all(p.holds for p in proofs) else " bad"
     identity = mathml.mathml("⟨∂⟨u, f⟩/∂x, v⟩ = d/dt ⟨u, f(x + t·v)⟩", display=True)
     return f"""<!DOCTYPE html>
@@ -68,7 +68,7 @@ cotangent {mathml.mathml("u")}, and for each input and parameter {mathml.mathml(
 
 
 def _grouped(proofs, key):
-    """{key: its proofs}, in the order in which they come."""
+    """{key: the proofs that have it}, in the order of the proofs."""
     groups = {}
     for proof in proofs:
         groups.setdefault(key(proof), []).append(proof)
@@ -76,6 +76,7 @@ def _grouped(proofs, key):
 
 
 def _article(same):
+    """All proofs of one function: its equations, a line for each case, and all numbers."""
     case = same[0].case
     name = case.name.partition(":")[0]
     equations = "".join(f'<div class="equation">{"".join(map(_typeset, mathml.fragments(line)))}</div>'
@@ -94,7 +95,7 @@ def _label(proof):
 
 
 def _typeset(fragment):
-    """A fragment of a docstring: an equation in MathML (as it stands where that cannot be), prose as a note."""
+    """A fragment of a docstring: an equation in MathML, or as it stands if it cannot be parsed; prose as a note."""
     math = mathml.mathml(fragment)
     if math and (mathml.is_equation(fragment) or "<mtext>" not in math):
         return math
@@ -103,7 +104,7 @@ def _typeset(fragment):
 
 
 def _line(proofs):
-    """What came of one case: a row with its orders side by side."""
+    """The outcome of one case: a row with its orders side by side."""
     orders = "".join(f'<td>order {p.order} {_dots(p)} <span class="error">{p.max_error:.0e}</span>'
                      f'<pre>{markup.escape(p.failure)}</pre></td>' for p in proofs)
     verdict = "proved" if all(p.holds for p in proofs) else "WRONG"
@@ -124,7 +125,7 @@ def _dots(proof):
 
 
 def _rows(proof):
-    """The numbers of a proof, a row of the page's table each."""
+    """The numbers of a proof: for each comparison a row of the page's table."""
     named = [(f"{row.name} {row.shape}", row) for row in proof.rows]
     if proof.value:
         named.append(("the value, beside its equation", proof.value))

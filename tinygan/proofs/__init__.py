@@ -1,40 +1,55 @@
 """The proof that every derivative in tinygan is right: `tinygan check`.
 
-Proving a Case (provable.py) compares
+Proving a Case compares
 
-    the derivatives    with finite differences (gradcheck.py), for every input and parameter, the fast kernels and
-                       the recorded operations both
-    the value          with its equation in plain NumPy, where finite differences cannot tell: 2x is a right
-                       derivative of x², and x² is the wrong function where x was meant
+    the derivatives    with finite differences (gradcheck.py), for every input and parameter, those of the fast kernels
+                       and those of the recorded operations
+    the value          with its equation in plain NumPy. Finite differences do not see a wrong function: if the code
+                       has x² for x, then 2x is still the right derivative of the code
+
+    twins.py     the equations in plain NumPy
+    cases.py     what is proved, chapter by chapter
+    game.py      whole steps of the game, as cases
+    mathml.py    from the equations of the docstrings to typeset ones
+    page.py      all of it as one HTML page
+    museum.py    mistakes that others published, and the number that gives each away
 """
 import copy
 import difflib
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
-from . import backend
-from .cuda import explained
-from .errors import TinyganError
-from .gradcheck import FLOOR, TOLERANCE, Report, Row, compare_gradients
-from .layers import Module
-from .proofpage import ROOMS, html_of
-from .provable import Case, cases
-from .tensor import Tensor
+from .. import backend
+from ..cuda import explained
+from ..errors import TinyganError
+from ..gradcheck import FLOOR, TOLERANCE, Report, Row, compare_gradients
+from ..layers import Module
+from ..tensor import Tensor
+from .cases import CHAPTERS, Case
+from .game import steps
+from .page import TITLES, html_of
 
 VALUE_TOLERANCE = 1e-9      # relative error allowed between a value and its equation
 
 
+# tinygan.proofs.cases and tinygan.proofs.page are the functions below, not the files of these names
+
+def cases():
+    """All cases, in the order in which the chapters are read."""
+    rng = np.random.default_rng(0)
+    return tuple(chain.from_iterable(chapter(rng) for chapter in (*CHAPTERS, steps)))
+
+
 @dataclass
 class Proof:
-    """What came of a case."""
+    """The outcome of a case."""
     case: Case
     order: int
     seed: int
     rows: list = field(default_factory=list)       # the derivatives, as gradcheck.Row
-    value: Row = None                               # the value beside its equation
+    value: Row = None                               # the value beside that of its equation
     failure: str = ""                               # what a broken operation raised
 
     @property
@@ -59,13 +74,14 @@ class Proof:
         return float(np.max([row.error for row in rows], initial=0))
 
 
-# Running them
+# Proving
 
 def prove(case, order=1, device="cpu", seed=0):
-    """The Proof of a case at one order. A difference is a verdict, not an exception, and so is whatever is raised."""
+    """The Proof of a case at one order. A difference gives the verdict WRONG, and so does an exception in the case."""
     proof = Proof(case, order, seed)
     if order not in case.orders:
-        raise TinyganError(f"order {order} of {case.name} came: expected one of {case.orders}")
+        orders = " or ".join(map(str, case.orders))
+        raise TinyganError(f"got order {order} of {case.name}, expected {orders}: leave the order out")
     try:
         function = case.function
         if isinstance(function, Module):
@@ -75,13 +91,13 @@ def prove(case, order=1, device="cpu", seed=0):
             proof.value = _compare_values(case, function, inputs, seed)
         if case.derivative:
             proof.rows = compare_gradients(function, *inputs, order=order, seed=seed).rows
-    except Exception as error:      # a broken operation may raise anything, and the others are still to be proved
+    except Exception as error:      # a broken operation may raise anything, and the other cases are still to be proved
         proof.failure = f"{type(error).__name__}: {error}"
     return proof
 
 
 def _compare_values(case, function, inputs, seed):
-    """A Row for Σ u·f and the same by the equation, u random."""
+    """A Row for Σ u·f, with f from the code and with f from its equation, for a random u."""
     arrays = function.arrays() if isinstance(function, Module) else []
     stated = np.asarray(case.value(*map(backend.to_numpy, chain(inputs, arrays))))
     value = backend.to_numpy(function(*map(Tensor, inputs)))
@@ -92,6 +108,37 @@ def _compare_values(case, function, inputs, seed):
     error = abs(here - there) / max(abs(here), abs(there), FLOOR * float(abs(u * stated).sum()), np.finfo(float).tiny)
     return Row("value", value.shape, here, there, error)
 
+
+@explained()
+def prove_all(name=None, order=None, device="cpu"):
+    """The Proofs of all cases of that name.
+
+    name     a case, a function ("tanh", "ops.tanh") or a chapter ("ops"); all cases for None
+    order    1 or 2; both for None
+    TinyganError for an unknown name, with those close to it."""
+    works, reason = backend.available(device)
+    if not works:
+        raise TinyganError(reason)
+    every = cases()
+    chosen = [case for case in every if name is None or name in _names(case)]
+    if not chosen:
+        known = sorted(set(chain.from_iterable(map(_names, every))))
+        close = difflib.get_close_matches(name, known, 5, 0.5)
+        advice = f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(TITLES)}"
+        raise TinyganError(f"there is nothing to prove named {name!r}: {advice}")
+    proofs = [prove(case, n, device) for case in chosen for n in case.orders if order in (None, n)]
+    if not proofs:
+        raise TinyganError(f"{name} has no derivative of order {order} to prove: leave the order out")
+    return proofs
+
+
+def _names(case):
+    """The names that stand for a case: ops.tanh: …, ops.tanh, tanh, ops."""
+    function = case.name.partition(":")[0]
+    return {case.name, function, function.partition(".")[2], function.rpartition(".")[2], function.partition(".")[0]}
+
+
+# Showing them
 
 def summary(proofs):
     """One or two sentences for all of them."""
@@ -115,7 +162,7 @@ def _count(number, thing):
 
 
 def table(proofs, details=False):
-    """Text for the terminal: a line for each proof, with details its equation and every number, then the summary."""
+    """Text for the terminal: a line for each proof, then the summary. With details, the equation and every number too."""
     width = max(len(p.case.name) for p in proofs)
     lines = []
     for p in proofs:
@@ -128,7 +175,7 @@ def table(proofs, details=False):
 
 
 def _numbers(proof):
-    """The rows of a proof, as gradcheck.Report prints them, and what was raised."""
+    """The rows of a proof, printed as gradcheck.Report prints them, and what the case raised."""
     rows = proof.rows + [proof.value] * (proof.value is not None)
     lines = str(Report(proof.case.name, proof.order, proof.seed, rows)).splitlines()[1:] if rows else []
     if proof.value:
@@ -139,44 +186,3 @@ def _numbers(proof):
 def page(proofs):
     """One HTML page for all of them, which needs no network."""
     return html_of(proofs, summary(proofs))
-
-
-# The command line
-
-@explained()
-def main(name=None, order=None, device="cpu", html=None, museum=False):
-    """`tinygan check`: prove the cases of that name, of all if None, and print what came of it.
-
-    name     a case, a function ("tanh", "ops.tanh") or a room ("ops")
-    order    1 or 2; both for None
-    html     where to write the page as well
-    museum   show the museum of mistakes instead
-    Returns the exit code: 0 if all is proved, 1 otherwise.
-    TinyganError for an unknown name, with those close to it."""
-    if museum:
-        from .museum import EXHIBITS, show
-        print(show(EXHIBITS))
-        return 0 if all(exhibit.caught for exhibit in EXHIBITS) else 1
-    works, reason = backend.available(device)
-    if not works:
-        raise TinyganError(reason)
-    chosen = [case for case in cases() if name is None or name in _names(case)]
-    if not chosen:
-        known = sorted(set(chain.from_iterable(map(_names, cases()))))
-        close = difflib.get_close_matches(name, known, 5, 0.5)
-        advice = f"did you mean {', '.join(close)}?" if close else f"choose one of {', '.join(ROOMS)}"
-        raise TinyganError(f"there is nothing to prove named {name!r}: {advice}")
-    proofs = [prove(case, n, device) for case in chosen for n in case.orders if order in (None, n)]
-    if not proofs:
-        raise TinyganError(f"{name} has no derivative of order {order} to prove: leave the order out")
-    print(table(proofs, details=name is not None))
-    if html:
-        Path(html).write_text(page(proofs), encoding="utf-8")
-        print(f"The same with typeset equations: {html}")
-    return 0 if all(proof.holds for proof in proofs) else 1
-
-
-def _names(case):
-    """What one may call it: ops.tanh: …, ops.tanh, tanh, ops."""
-    function = case.name.partition(":")[0]
-    return {case.name, function, function.partition(".")[2], function.rpartition(".")[2], function.partition(".")[0]}
