@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_info
 import games
 import tinygan as tg
 from tinygan import group, run
+from tinygan.group import forked
 from tinygan.cli import main
 
 pytestmark = pytest.mark.skipif(bool(group.cannot_fork()), reason=group.cannot_fork())
@@ -52,7 +53,7 @@ def test_sums_and_means_over_everyone(size):
 
 
 def test_a_message_larger_than_its_place_goes_in_pieces(monkeypatch):
-    monkeypatch.setattr(group, "ROOM", 64)
+    monkeypatch.setattr(forked, "ROOM", 64)
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape) for shape in ((5, 7), (1,), (3, 3, 3), (2,))]
     with group.Forked(2) as team:
@@ -81,7 +82,7 @@ def test_numbers_are_drawn_for_the_rows_that_were_shared():
     with group.Forked(2) as team:
         team.share(np.zeros(5))
         with pytest.raises(tg.TinyganError, match="share the batch first"):
-            team.draw(np.zeros, 4)
+            team.draw(np.zeros, 7)
 
 
 def test_alone_everything_is_what_it_was():
@@ -339,7 +340,7 @@ def test_workers_that_are_out_of_step():
 
 
 def test_a_worker_that_stands_still(monkeypatch):
-    monkeypatch.setattr(group, "PATIENCE", 0.5)
+    monkeypatch.setattr(forked, "PATIENCE", 0.5)
 
     def body(team):
         meet(team)
