@@ -12,7 +12,8 @@ from unittest import mock
 import numpy as np
 
 import tinygan as tg
-from tinygan import backend, conv
+from tinygan import backend, conv as chapter
+from tinygan.fast import conv, kernels
 
 from . import work
 
@@ -40,8 +41,8 @@ def trace(gan, x):
     def note(kind, operations, *arrays):
         calls.append(Call(kind, operations, sum(array.nbytes for array in arrays)))
 
-    matmul, launch, add_rows, windows, padded = (np.matmul, backend._one_launch, backend._add_rows, conv._windows,
-                                                 conv._padded)
+    matmul, launch, add_rows, windows, between = (np.matmul, kernels._one_launch, kernels._add_rows, conv._windows,
+                                                  backend.between)
 
     def noted_matmul(a, b, out=None):
         result = matmul(a, b, out=out)
@@ -67,14 +68,14 @@ def trace(gan, x):
         note("copies of windows", 0, image, view)           # .nbytes of a view is that of its copy
         return view
 
-    def noted_padded(image, *rest):
-        result = padded(image, *rest)
+    def noted_between(image, *rest):
+        result = between(image, *rest)
         note("paddings", 0, image, result, result)          # filled with zeros, then written
         return result
 
-    whole = [(backend, "chunks"), (conv, "chunks")]
-    noted = [(np, "matmul", noted_matmul), (backend, "_one_launch", noted_launch), (backend, "_add_rows", noted_add_rows),
-             (conv, "_windows", noted_windows), (conv, "_padded", noted_padded)]
+    whole = [(kernels, "chunks"), (conv, "chunks")]
+    noted = [(np, "matmul", noted_matmul), (kernels, "_one_launch", noted_launch), (kernels, "_add_rows", noted_add_rows),
+             (conv, "_windows", noted_windows), (chapter, "between", noted_between), (conv, "between", noted_between)]
     with ExitStack() as stack:
         for module, name in whole:
             stack.enter_context(mock.patch.object(module, name, lambda array, size: [slice(0, len(array))]))

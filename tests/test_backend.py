@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 
 import tinygan as tg
 from tinygan import backend
+from tinygan.fast import kernels
 
 
 def test_a_missing_device_has_a_reason():
@@ -34,7 +35,7 @@ def test_seed_restarts_the_stream_of_new_layers():
 
 @given(total=st.integers(0, 40), size=st.integers(-1, 45))
 def test_chunks_cover_everything_once(total, size):
-    pieces = backend.chunks(np.zeros((total, 2)), size)
+    pieces = kernels.chunks(np.zeros((total, 2)), size)
     assert [i for piece in pieces for i in range(piece.start, piece.stop)] == list(range(total))
     assert all(0 < piece.stop - piece.start <= max(1, size) for piece in pieces)
 
@@ -46,7 +47,7 @@ def test_elementwise_meets_every_element_once(shape):
     def kernel(block, ones):
         block += ones
 
-    backend.elementwise(kernel, counts, np.ones(shape))
+    kernels.elementwise(kernel, counts, np.ones(shape))
     np.testing.assert_array_equal(counts, 1)
 
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings, strategies as st
 
 import tinygan as tg
 from tinygan import conv
+from tinygan.fast import conv as fast
 
 PADS = st.one_of(st.just("same"), st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2))
 SMALL_PADS = st.tuples(*[st.tuples(st.integers(0, 1), st.integers(0, 1))] * 2)
@@ -42,19 +43,19 @@ def six_loops(x, w, geo):
 @given(cases())
 def test_fast_kernels_equal_plain_ones(case):
     x, w, g, geo = case
-    np.testing.assert_allclose(conv._convolve(x, w, geo), six_loops(x, w, geo), atol=1e-12)
+    np.testing.assert_allclose(fast.convolve(x, w, geo), six_loops(x, w, geo), atol=1e-12)
     np.testing.assert_allclose(conv.plain_convolve(x, w, geo), six_loops(x, w, geo), atol=1e-12)
-    np.testing.assert_allclose(conv._transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
-    np.testing.assert_allclose(conv._weight_gradient(x, g, geo), conv.plain_weight_gradient(x, g, geo), atol=1e-12)
+    np.testing.assert_allclose(fast.transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
+    np.testing.assert_allclose(fast.weight_gradient(x, g, geo), conv.plain_weight_gradient(x, g, geo), atol=1e-12)
 
 
 @given(cases())
 def test_adjoint_identities(case):
     x, w, g, geo = case
     form = (six_loops(x, w, geo) * g).sum()
-    pairs = [(g, conv._convolve(x, w, geo)),
-             (x, conv._transpose(g, w, geo)),
-             (w, conv._weight_gradient(x, g, geo))]
+    pairs = [(g, fast.convolve(x, w, geo)),
+             (x, fast.transpose(g, w, geo)),
+             (w, fast.weight_gradient(x, g, geo))]
     for factor, partial in pairs:
         assert partial.shape == factor.shape
         np.testing.assert_allclose((partial * factor).sum(), form, atol=1e-10)
@@ -95,9 +96,9 @@ def test_padding_crops_the_full_transpose(length, kernel, stride, pads):
         return
     rng = np.random.default_rng(length)
     g, w = rng.standard_normal((2, length, length, 2)), rng.standard_normal((kernel, kernel, 3, 2))
-    full = conv._transpose(g, w, conv.geometry_of_transpose((length, length), kernel, stride, ((0, 0), (0, 0))))
+    full = fast.transpose(g, w, conv.geometry_of_transpose((length, length), kernel, stride, ((0, 0), (0, 0))))
     (top, bottom), (left, right) = pads
-    cropped = conv._transpose(g, w, conv.geometry_of_transpose((length, length), kernel, stride, pads))
+    cropped = fast.transpose(g, w, conv.geometry_of_transpose((length, length), kernel, stride, pads))
     np.testing.assert_allclose(cropped, full[:, top:full.shape[1] - bottom, left:full.shape[2] - right], atol=1e-12)
 
 
@@ -146,22 +147,22 @@ def test_plain_kernels_equal_the_loops(case):
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 8, 11])
 def test_any_batch_in_small_parts(channels, stride, n, rng, monkeypatch):
     """Parts of unequal size, gathered two images at a time or fewer, against the plain kernels."""
-    monkeypatch.setattr(conv, "CACHE", 2 * 30 * 9 * channels)
+    monkeypatch.setattr(fast, "CACHE", 2 * 30 * 9 * channels)
     geo = conv.geometry((5, 6), 3, stride, "same")
     x, w = rng.standard_normal((n, 5, 6, channels)), rng.standard_normal((3, 3, channels, 2))
     g = rng.standard_normal((n, *geo.steps, 2))
-    y, weight_gradient = conv._convolve_and_weight_gradient(x, w, g, geo, True, True)
+    y, weight_gradient = fast._from_one_gather(x, w, g, geo)
     np.testing.assert_allclose(y, conv.plain_convolve(x, w, geo), atol=1e-12)
     np.testing.assert_allclose(weight_gradient, conv.plain_weight_gradient(x, g, geo), atol=1e-12)
-    np.testing.assert_allclose(conv._transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
+    np.testing.assert_allclose(fast.transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
 
 
 def test_images_too_large_for_the_cache_go_one_by_one(rng, monkeypatch):
-    monkeypatch.setattr(conv, "CACHE", 1)
+    monkeypatch.setattr(fast, "CACHE", 1)
     geo = conv.geometry((4, 4), 3, 1, "same")
     x, w, g = rng.standard_normal((3, 4, 4, 2)), rng.standard_normal((3, 3, 2, 2)), rng.standard_normal((3, 4, 4, 2))
-    np.testing.assert_allclose(conv._convolve(x, w, geo), conv.plain_convolve(x, w, geo), atol=1e-12)
-    np.testing.assert_allclose(conv._transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
+    np.testing.assert_allclose(fast.convolve(x, w, geo), conv.plain_convolve(x, w, geo), atol=1e-12)
+    np.testing.assert_allclose(fast.transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
 
 
 @pytest.mark.parametrize("kernel, stride", [(5, 2), (4, 2), (7, 1)])                # the layers of the models
@@ -187,8 +188,8 @@ def test_inputs_are_not_changed_and_need_not_be_contiguous(case):
     for f, one, two in ((conv.convolve, x_, w_), (conv.transpose, g_, w_), (conv.weight_gradient, x_, g_)):
         y = f(one, two, geo)
         tg.grad(y, [one, two], y.data)
-    np.testing.assert_allclose(conv.convolve(x_, w_, geo).data, conv._convolve(x, w, geo), atol=1e-12)
-    np.testing.assert_allclose(conv.transpose(g_, w_, geo).data, conv._transpose(g, w, geo), atol=1e-12)
+    np.testing.assert_allclose(conv.convolve(x_, w_, geo).data, fast.convolve(x, w, geo), atol=1e-12)
+    np.testing.assert_allclose(conv.transpose(g_, w_, geo).data, fast.transpose(g, w, geo), atol=1e-12)
     for array, then in zip(upside_down, before):
         np.testing.assert_array_equal(array.data, then)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import conv
+from tinygan.fast import conv as fast
 
 MEGABYTE = 1 << 20
 MODELS = {"seed": lambda: tg.GAN(tg.models.seed_generator(), tg.models.seed_discriminator()),
@@ -27,7 +27,7 @@ def count(monkeypatch):
         return wrapper
 
     monkeypatch.setattr(np, "matmul", counting(np.matmul, "products", lambda product: 1))
-    monkeypatch.setattr(conv, "_windows", counting(conv._windows, "gathered", lambda view: view.size))
+    monkeypatch.setattr(fast, "_windows", counting(fast._windows, "gathered", lambda view: view.size))
     for name in ("empty", "zeros"):
         made = counting(getattr(np, name), "large", lambda array: int(array.nbytes > MEGABYTE))
         monkeypatch.setattr(np, name, made)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import conv, layers, losses, models, norm, ops, optim, proofs, tensor, training
+from tinygan import conv, fast, layers, losses, models, norm, ops, optim, proofs, tensor, training
 from tinygan.cli import main
 from tinygan.proofs import mathml
 
@@ -35,7 +35,7 @@ def test_another_seed_proves_the_same():
 
 def test_nothing_is_left_out():
     proved = {case.code for case in CASES.values()}
-    kernels = {ops.leaky, ops.leaky_backward, ops.leaky_slopes}
+    kernels = {ops.slopes, ops.plain_leaky_relu, ops.plain_total}
     functions = {f for _, f in inspect.getmembers(ops, inspect.isfunction) if f.__module__ == ops.__name__
                  and not f.__name__.startswith("_")}
     assert functions - kernels <= proved
@@ -70,8 +70,9 @@ def scaled(function, factor=1.001, which=None):
 
 
 def without_variance_term(backward):
-    def wrong(g, y, x, gamma, mu, r, slope):
-        x_share, *others = backward(g, y, x, gamma, mu, r, slope)
+    def wrong(g, y, x, gamma, mu, v, eps, *rest):
+        x_share, *others = backward(g, y, x, gamma, mu, v, eps, *rest)
+        r = 1 / np.sqrt(v + eps)
         x_hat = (x.reshape(g.shape) - mu) * r
         axes = tuple(range(g.ndim - 1))
         return x_share + gamma * r * x_hat * (g * x_hat).mean(axes), *others
@@ -94,19 +95,23 @@ MUTANTS = [     # module, name, its mutation, case, order
     (ops, "_place", lambda f: scaled(f), "ops.getitem: x[1]", 1),
     (ops, "leaky_relu", lambda f: lambda x, slope: -f(x, slope), "ops.leaky_relu", 1),
     (ops, "sigmoid", lambda f: scaled(f), "ops.softplus", 1),
-    (conv, "_weight_gradient", lambda f: scaled(f), "conv.weight_gradient: kernel 3, stride 1", 1),
-    (conv, "_transpose", lambda f: scaled(f), "conv.transpose: kernel 2, stride 3", 1),
-    (conv, "_transpose", lambda f: scaled(f, -1), "conv.convolve: kernel 3, stride 1", 1),
-    (conv, "_convolve_and_weight_gradient", lambda f: scaled(f, which=1), "conv.transpose: one channel", 1),
+    (fast.conv, "weight_gradient", lambda f: scaled(f), "conv.weight_gradient: kernel 3, stride 1", 1),
+    (fast.conv, "transpose", lambda f: scaled(f), "conv.transpose: kernel 2, stride 3", 1),
+    (fast.conv, "transpose", lambda f: scaled(f, -1), "conv.convolve: kernel 3, stride 1", 1),
+    (fast.conv, "_from_one_gather", lambda f: scaled(f, which=1), "conv.transpose: one channel", 1),
     (conv, "weight_gradient", lambda f: lambda x, g, geo: f(x, g, geo) * 0.999, "conv.convolve: one channel", 1),
-    (conv, "plain_transpose", lambda f: scaled(f), "conv.plain_transpose: kernel 2, stride 3", 1),
-    (norm, "_backward", without_variance_term, "norm.batch_norm: 2 axes", 1),
-    (norm, "_backward", without_variance_term, "norm.batch_norm: in several parts", 1),
-    (norm, "_backward", lambda f: scaled(f, -1, which=1), "norm.batch_norm: 4 axes", 1),
-    (norm, "_backward", lambda f: scaled(f, which=2), "layers.BatchNorm: training", 1),
-    (norm, "_backward", lambda f: scaled(f, which=0), "norm.batch_norm: with LeakyReLU, in several parts", 1),
+    (conv, "plain_transpose", lambda f: scaled(f), "conv.transpose: kernel 2, stride 3", 1),
+    (conv, "plain_weight_gradient", lambda f: scaled(f), "conv.convolve: kernel 3, stride 1", 1),
+    (norm, "plain_batch_norm", lambda f: scaled(f, which=0), "layers.BatchNorm: training", 1),
+    (ops, "plain_leaky_relu", lambda f: scaled(f), "models.small_discriminator", 1),
+    (optim, "plain_adam", lambda f: lambda theta, g, m, v, lr, *rest: f(theta, g, m, v, 1.001 * lr, *rest), "optim.Adam", 1),
+    (fast.norm, "batch_norm_backward", without_variance_term, "norm.batch_norm: 2 axes", 1),
+    (fast.norm, "batch_norm_backward", without_variance_term, "norm.batch_norm: in several parts", 1),
+    (fast.norm, "batch_norm_backward", lambda f: scaled(f, -1, which=1), "norm.batch_norm: 4 axes", 1),
+    (fast.norm, "batch_norm_backward", lambda f: scaled(f, which=2), "layers.BatchNorm: training", 1),
+    (fast.norm, "batch_norm_backward", lambda f: scaled(f, which=0), "norm.batch_norm: with LeakyReLU, in several parts", 1),
     (norm, "sqrt", lambda f: lambda x: f(x).detach(), "norm.batch_norm: 2 axes", 2),
-    (norm, "leaky_slopes", lambda f: scaled(f), "norm.batch_norm: with LeakyReLU, 2 axes", 1),
+    (norm, "slopes", lambda f: scaled(f), "norm.batch_norm: with LeakyReLU, 2 axes", 1),
     (losses, "sigmoid", lambda f: lambda a: -f(a), "losses.discriminator_loss: non_saturating", 1),
     (losses, "sigmoid", lambda f: scaled(f), "losses.saturating_generator_loss: saturating", 1),
     (losses, "softmax", lambda f: scaled(f), "losses.cross_entropy", 1),

@@ -2,19 +2,11 @@
 
 No other file asks which library an array belongs to: it calls `array_module(array)` and uses what comes
 back. There is no global switch; an array made on the GPU is worked on there, an array in main memory here.
-
-On the CPU large arrays are worked on in blocks that fit in the cache. The blocks depend on shapes alone and their
-results are added in order.
 """
-import functools
-import operator
-
 import numpy as np
 
 from . import cuda
 from .errors import TinyganError
-
-BLOCK = 1 << 17       # elements of one block of a kernel: a few such blocks fit in a core's cache
 
 _cuda_works = False   # is it known that the GPU works?
 
@@ -103,70 +95,15 @@ def all_finite(*arrays):
         return bool(np.isfinite(sums).all()) or all(bool(xp.isfinite(array).all()) for array in arrays)
 
 
-def chunks(array, size):
-    """Slices that cover the first axis of the array: of length `size` on the CPU, one for all on a GPU."""
-    total = len(array)
-    size = max(1, size) if device_of(array) == "cpu" else total
-    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
+def between(x, rows, columns):
+    """x (N, H, W, C) between the given rows and columns, (start, stop) each; zeros where they lie outside of x."""
+    part = array_module(x).zeros((len(x), rows[1] - rows[0], columns[1] - columns[0], x.shape[3]), x.dtype)
+    (into_h, from_h), (into_w, from_w) = _overlap(rows, x.shape[1]), _overlap(columns, x.shape[2])
+    part[:, into_h, into_w] = x[:, from_h, from_w]
+    return part
 
 
-# Kernels. A kernel is a function of arrays made of elementwise operations. On the CPU it is called block by block, so that
-# what it computes in between stays in the cache; on a GPU cupy.fuse compiles it into one launch. So it must be a function
-# of its arguments alone: what changes from call to call goes in as a number, which takes the arrays' dtype.
-
-_fused = {}
-
-
-def fused(kernel, *arrays, numbers=()):
-    """kernel(*arrays, *numbers), in one go."""
-    kernel = _one_launch(kernel, arrays[0])
-    return kernel(*arrays, *[arrays[0].dtype.type(number) for number in numbers])
-
-
-def _one_launch(kernel, array):
-    """The kernel for arrays such as this one: itself, or on a GPU what cupy.fuse has compiled of it."""
-    if device_of(array) == "cpu":
-        return kernel
-    if kernel not in _fused:
-        import cupy
-        _fused[kernel] = cupy.fuse(kernel)
-    return _fused[kernel]
-
-
-def elementwise(kernel, *arrays, columns=(), numbers=()):
-    """kernel(*arrays, *columns, *numbers), which writes into whichever of the arrays it likes (contiguous ones).
-
-    arrays: of one shape. columns: arrays (C,) that broadcast along their last axis."""
-    for _ in _block_by_block(kernel, arrays, columns, numbers):
-        pass
-
-
-def sums_of_rows(kernel, *arrays, columns=(), numbers=()):
-    """For a kernel that returns arrays of that shape, as a tuple: Σ of each over all axes but the last."""
-    sums = [[_add_rows(block) for block in blocks] for blocks in _block_by_block(kernel, arrays, columns, numbers)]
-    return [functools.reduce(operator.add, parts) for parts in zip(*sums)]
-
-
-def _block_by_block(kernel, arrays, columns, numbers):
-    """What the kernel returns for each block: of a matrix (M, C), or of a flat array where there are no columns."""
-    width = len(columns[0]) if columns else 1
-    numbers = [arrays[0].dtype.type(number) for number in numbers]
-    rows = [array.reshape(-1, width) if columns else array.reshape(-1) for array in arrays]
-    kernel = _one_launch(kernel, arrays[0])
-    for part in chunks(rows[0], BLOCK // width):
-        yield kernel(*[array[part] for array in rows], *columns, *numbers)
-
-
-def _add_rows(rows):
-    """Σ over the rows of an array (M, C), as a product with ones: BLAS adds columns faster than a sum along them does."""
-    return _ones(array_module(rows), len(rows), rows.dtype) @ rows
-
-
-@functools.lru_cache(maxsize=64)
-def _ones(xp, length, dtype):
-    return xp.ones(length, dtype)
-
-
-def column_sums(rows):
-    """Σ over the rows of an array (M, C)."""
-    return functools.reduce(operator.add, [_add_rows(rows[part]) for part in chunks(rows, BLOCK // max(1, rows.shape[1]))])
+def _overlap(span, length):
+    """(the part of the span that lies in [0, length), counted from the span's start; the same, counted from 0)."""
+    start, stop = max(span[0], 0), max(min(span[1], length), max(span[0], 0))
+    return slice(start - span[0], stop - span[0]), slice(start, stop)

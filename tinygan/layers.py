@@ -13,6 +13,7 @@ import numpy as np
 
 from . import backend, conv
 from .errors import TinyganError, brief
+from .fast.kernels import fused
 from .norm import batch_norm
 from .ops import leaky_relu, matmul, maxout, reshape, sigmoid, softplus, sqrt, tanh
 from .tensor import Tensor
@@ -360,7 +361,7 @@ class BatchNorm(Module):
                                "use a larger batch, or .eval()")
         y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps, slope)
         # New arrays, never in place: a checkpoint or a copy may still hold the old ones.
-        running = backend.fused(_blend, self.running_mean, self.running_var, mean, var,
+        running = fused(_blend, self.running_mean, self.running_var, mean, var,
                                 numbers=(self.momentum, 1 - self.momentum))
         self.running_mean, self.running_var = running
         return y

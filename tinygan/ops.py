@@ -8,8 +8,10 @@ of the Tensor beside it). Shapes broadcast as in NumPy.
 """
 import numpy as np
 
-from .backend import array_module, column_sums, device_of, elementwise, fused
+from .backend import array_module, device_of
 from .errors import TinyganError
+from .fast import pick, pointwise
+from .fast.kernels import fused, total
 from .tensor import Tensor, record
 
 
@@ -70,14 +72,12 @@ def sum_to(x, shape):
         return x
     new = x.ndim - len(shape)
     stretched = tuple(i + new for i, size in enumerate(shape) if size == 1 and x.shape[i + new] != 1)
-    total = _sum(x.data, tuple(range(new)) + stretched).reshape(shape)
-    return record(total, (x, lambda g, y: broadcast_to(g, x.shape)))
+    added = pick(plain_total, total)(x.data, tuple(range(new)) + stretched).reshape(shape)
+    return record(added, (x, lambda g, y: broadcast_to(g, x.shape)))
 
 
-def _sum(array, axes):
-    """Σ over the axes, which stay as axes of length 1. Over all but the last, it is the sum of the rows of a matrix."""
-    if array.ndim > 1 and array.size and sorted(axis % array.ndim for axis in axes) == list(range(array.ndim - 1)):
-        return column_sums(array.reshape(-1, array.shape[-1])).reshape((1,) * (array.ndim - 1) + (-1,))
+def plain_total(array, axes):
+    """Σ over the axes, which stay as axes of length 1."""
     return array.sum(axis=axes, keepdims=True)
 
 
@@ -181,42 +181,19 @@ def leaky_relu(x, slope):
     """y = x where x > 0, slope·x elsewhere          ∂y/∂x = 1 or slope   (0 ≤ slope < 1; at x = 0: slope)
 
     y > 0 where x > 0, so the derivative can be told from y as well."""
-    xp = array_module(x.data)
-
-    def fast_share(g, y, wanted):
-        out = xp.empty(y.shape, y.dtype)
-        elementwise(leaky_backward, out, y, g, numbers=(slope,))
-        return (out,)
-
-    y = xp.empty(x.shape, x.dtype)
-    elementwise(leaky, y, x.data, numbers=(slope,))
-    return record(y, (x, lambda g, y: g * Tensor(leaky_slopes(y.data, slope))), joint=fast_share)
+    value = pick(plain_leaky_relu, pointwise.leaky_relu)(x.data, slope)
+    return record(value, (x, lambda g, y: g * Tensor(slopes(y.data, slope))),
+                  joint=lambda g, y, wanted: [pointwise.leaky_relu_backward(g, y, slope)])
 
 
-def leaky_slopes(y, slope):
-    """The array slope + (1 − slope)·[y > 0]."""
-    out = array_module(y).empty(y.shape, y.dtype)
-    elementwise(_slopes, out, y, numbers=(slope, 1 - slope))
-    return out
+def plain_leaky_relu(x, slope):
+    """The larger of x and slope·x, since slope < 1."""
+    return array_module(x).maximum(x, x * x.dtype.type(slope))
 
 
-# Its kernels
-
-def leaky(y, x, slope):
-    """y = the larger of x and slope·x, since slope < 1; y may be x."""
-    array_module(x).maximum(x, x * slope, out=y)
-
-
-def _slopes(out, y, slope, rest):
-    """out = slope + rest·[y > 0], without a branch"""
-    array_module(y).multiply(y > 0, rest, out=out)
-    out += slope
-
-
-def leaky_backward(out, y, g, slope):
-    """out = g·(slope + (1 − slope)·[y > 0])"""
-    _slopes(out, y, slope, 1 - slope)
-    out *= g
+def slopes(y, slope):
+    """The array 1 where y > 0, slope elsewhere."""
+    return array_module(y).where(y > 0, y.dtype.type(1), y.dtype.type(slope))
 
 
 def maxout(x, pieces):
@@ -242,15 +219,14 @@ def maxout(x, pieces):
 def sum(x, axis=None, keepdims=False):
     """y = Σ x over the given axes (all of them for None).  Adjoint: y's cotangent goes to every term."""
     axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    kept = _sum(x.data, axes)
-    total = kept if keepdims else kept.squeeze(axes)
-    return record(total, (x, lambda g, y: broadcast_to(reshape(g, kept.shape), x.shape)))
+    kept = pick(plain_total, total)(x.data, axes)
+    return record(kept if keepdims else kept.squeeze(axes), (x, lambda g, y: broadcast_to(reshape(g, kept.shape), x.shape)))
 
 
 def mean(x, axis=None, keepdims=False):
     """y = Σ x / (number of terms)"""
-    total = sum(x, axis, keepdims)
-    return total * (total.size / x.size)
+    added = sum(x, axis, keepdims)
+    return added * (added.size / x.size)
 
 
 def matmul(a, b):

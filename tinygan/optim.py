@@ -5,8 +5,9 @@ A parameter's array is changed in place: take a step only when every graph that 
 import numpy as np
 
 from . import group
-from .backend import array_module, elementwise, like, to_numpy
+from .backend import array_module, like, to_numpy
 from .errors import TinyganError
+from .fast import pick, pointwise
 from .tensor import Tensor
 
 
@@ -69,13 +70,9 @@ class Adam(_Optimiser):
     def step(self, part=1.0):
         """One step for every parameter that has a gradient, with this part of the learning rate."""
         self.t += 1
-        beta1, beta2 = self.betas
-        # m̂/(√v̂ + ε) = m·a / (√v·b + ε), the corrections being plain numbers
-        a, b = 1 / (1 - beta1 ** self.t), 1 / np.sqrt(1 - beta2 ** self.t)
-        numbers = (beta1, 1 - beta1, beta2, 1 - beta2, b, self.eps, part * self.lr * a)
         for index, theta, g in self._with_gradient():
-            self.m[index], self.v[index] = like(self.m[index], theta), like(self.v[index], theta)
-            elementwise(_adam, theta, g, self.m[index], self.v[index], numbers=numbers)
+            m, v = self.m[index], self.v[index] = like(self.m[index], theta), like(self.v[index], theta)
+            pick(plain_adam, pointwise.adam)(theta, g, m, v, part * self.lr, self.betas, self.eps, self.t)
 
     def settings(self):
         """The arguments that make an optimiser like this one."""
@@ -102,22 +99,12 @@ class Adam(_Optimiser):
         return self
 
 
-def _adam(theta, g, m, v, beta1, rest1, beta2, rest2, b, eps, lr):
-    """Adam's kernel, in one array besides the four."""
-    xp = array_module(theta)
-    step = g * rest1
-    m *= beta1
-    m += step
-    xp.multiply(g, g, out=step)
-    step *= rest2
-    v *= beta2
-    v += step
-    xp.sqrt(v, out=step)
-    step *= b
-    step += eps
-    xp.divide(m, step, out=step)
-    step *= lr
-    theta -= step
+def plain_adam(theta, g, m, v, lr, betas, eps, t):
+    """The equations of Adam, on arrays that are changed in place."""
+    m[...] = betas[0] * m + (1 - betas[0]) * g
+    v[...] = betas[1] * v + (1 - betas[1]) * g ** 2
+    m_hat, v_hat = m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)
+    theta[...] = theta - lr * m_hat / (array_module(v).sqrt(v_hat) + eps)
 
 
 OPTIMISERS = {"SGD": SGD, "Adam": Adam}

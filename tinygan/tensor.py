@@ -6,14 +6,14 @@ inputs and adding up the shares is the chain rule, and all there is to backpropa
 
 Shares are themselves computed with differentiable operations. Where they are recorded (create_graph=True)
 a gradient can be differentiated again. Where they are not, an operation may offer a faster `joint` kernel
-that computes all its shares at once on plain arrays.
+that computes all its shares at once on plain arrays; inside of `with plain():` it is not used (fast/).
 """
 import threading
 from contextlib import contextmanager
 
 import numpy as np
 
-from . import backend
+from . import backend, fast
 from .errors import TinyganError
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}       # what a Tensor may hold
@@ -145,7 +145,7 @@ def topological_order(output):
 
 def _shares(tensor, g, on_path):
     """(x, gᵀ ∂tensor/∂x) for every x on the path that tensor was made from."""
-    if tensor.joint is None or recording():
+    if tensor.joint is None or recording() or fast.is_plain():
         return [(x, vjp(g, tensor)) for x, vjp in tensor.edges if x in on_path]
     wanted = [x in on_path for x, _ in tensor.edges]
     arrays = tensor.joint(g.data, tensor.data, wanted)

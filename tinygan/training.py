@@ -9,8 +9,9 @@ import copy
 import numpy as np
 
 from . import checkpoint, group, layers
-from .backend import all_finite, array_module, at_hand, device_of, elementwise, is_array, like, to_numpy
+from .backend import all_finite, array_module, at_hand, device_of, is_array, like, to_numpy
 from .errors import Diverged, TinyganError, brief
+from .fast.kernels import elementwise
 from .losses import LOSSES, gradient_penalty, r1_penalty, smoothed_discriminator_loss
 from .ops import concatenate, mean, sigmoid
 from .optim import OPTIMISERS, Adam

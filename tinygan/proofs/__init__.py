@@ -6,6 +6,7 @@ Proving a Case compares
                        and those of the recorded operations
     the value          with its equation in plain NumPy. Finite differences do not see a wrong function: if the code
                        has x² for x, then 2x is still the right derivative of the code
+    the fast kernels   with the book's own: value and derivatives once more inside of `with plain():`
 
     twins.py     the equations in plain NumPy
     cases.py     what is proved, chapter by chapter
@@ -24,14 +25,15 @@ import numpy as np
 from .. import backend
 from ..cuda import explained
 from ..errors import TinyganError
+from ..fast import plain
 from ..gradcheck import FLOOR, TOLERANCE, Report, Row, compare_gradients
 from ..layers import Module
-from ..tensor import Tensor
+from ..tensor import Tensor, grad
 from .cases import CHAPTERS, Case
 from .game import steps
 from .page import TITLES, html_of
 
-VALUE_TOLERANCE = 1e-9      # relative error allowed between a value and its equation
+VALUE_TOLERANCE = 1e-9      # relative error allowed between a value and its equation, and between fast and plain
 
 
 # tinygan.proofs.cases and tinygan.proofs.page are the functions below, not the files of these names
@@ -50,13 +52,14 @@ class Proof:
     seed: int
     rows: list = field(default_factory=list)       # the derivatives, as gradcheck.Row
     value: Row = None                               # the value beside that of its equation
+    plain: Row = None                               # value and derivatives beside those of the plain kernels
     failure: str = ""                               # what a broken operation raised
 
     @property
     def wrong(self):
         """The rows whose error is too large, or NaN."""
         wrong = [row for row in self.rows if not row.error <= TOLERANCE[self.order]]
-        return wrong + ([self.value] if self.value and not self.value.error <= VALUE_TOLERANCE else [])
+        return wrong + [row for row in (self.value, self.plain) if row and not row.error <= VALUE_TOLERANCE]
 
     @property
     def holds(self):
@@ -89,6 +92,8 @@ def prove(case, order=1, device="cpu", seed=0):
         inputs = [backend.to_device(np.asarray(x, np.float64), device) for x in case.inputs]
         if case.value and order == 1:
             proof.value = _compare_values(case, function, inputs, seed)
+        if case.plain and order == 1:
+            proof.plain = _compare_plain(case, function, inputs, seed)
         if case.derivative:
             proof.rows = compare_gradients(function, *inputs, order=order, seed=seed).rows
     except Exception as error:      # a broken operation may raise anything, and the other cases are still to be proved
@@ -107,6 +112,29 @@ def _compare_values(case, function, inputs, seed):
     here, there = float((u * value).sum()), float((u * stated).sum())
     error = abs(here - there) / max(abs(here), abs(there), FLOOR * float(abs(u * stated).sum()), np.finfo(float).tiny)
     return Row("value", value.shape, here, there, error)
+
+
+def _compare_plain(case, function, inputs, seed):
+    """A Row for f and u·∂f, for a random u, outside and inside of `with plain():`, where they differ most."""
+    def computed():
+        f = copy.deepcopy(function) if isinstance(function, Module) else function         # it may remember the batch
+        leaves = [Tensor(x, requires_grad=case.derivative) for x in inputs]
+        y = f(*leaves)
+        if not case.derivative:
+            return [y.data]
+        u = backend.like(np.random.default_rng(seed).standard_normal(y.shape), y.data)
+        return [y.data, *(g.data for g in grad(y, leaves + (f.parameters() if isinstance(f, Module) else []), u))]
+
+    outside = [backend.to_numpy(array) for array in computed()]
+    with plain():
+        inside = [backend.to_numpy(array) for array in computed()]
+    floor, rows = FLOOR * max(abs(array).max(initial=0) for array in outside), []       # a true 0 is rounding in both
+    for one, other in zip(outside, inside):
+        error = abs(one - other) / max(abs(one).max(initial=0), floor, np.finfo(float).tiny)
+        if error.size:
+            at = np.unravel_index(error.argmax(), error.shape)
+            rows.append(Row("plain", one.shape, float(one[at]), float(other[at]), float(error[at])))
+    return max(rows, key=lambda row: (row.error != row.error, row.error), default=None)
 
 
 @explained()
@@ -154,6 +182,8 @@ def summary(proofs):
                          f"differences; largest relative error {largest:.1e}.")
     if values:
         sentences.append(f"{_count(values, 'value')} agree with the equations.")
+    if plainly := sum(p.plain is not None for p in proofs):
+        sentences.append(f"{_count(plainly, 'case')} give the same with the plain kernels.")
     return " ".join(sentences)
 
 
@@ -167,8 +197,9 @@ def table(proofs, details=False):
     lines = []
     for p in proofs:
         count = _count(len(p.rows), "derivative") if p.rows else "value"
+        plainly = f"plain {p.plain.error:.0e}" if p.plain else ""
         lines.append(f"{p.verdict}  {p.case.name:{width}}  order {p.order}  {count:>14}  {p.max_error:.1e}  "
-                     f"{p.case.place}")
+                     f"{plainly:11}  {p.case.place}")
         if details or not p.holds:
             lines += ["", *(f"    {line.strip()}" for line in p.case.equation), "", *_numbers(p), ""]
     return "\n".join([*lines, "", summary(proofs)])
@@ -176,10 +207,11 @@ def table(proofs, details=False):
 
 def _numbers(proof):
     """The rows of a proof, printed as gradcheck.Report prints them, and what the case raised."""
-    rows = proof.rows + [proof.value] * (proof.value is not None)
+    rows = proof.rows + [row for row in (proof.value, proof.plain) if row]
     lines = str(Report(proof.case.name, proof.order, proof.seed, rows)).splitlines()[1:] if rows else []
-    if proof.value:
-        lines[-1] += "  the code and the equation"
+    for row, what in ((proof.value, "the code and the equation"), (proof.plain, "the fast kernels and the plain ones")):
+        if row:
+            lines[1 + rows.index(row)] += f"  {what}"
     return [f"  {line}" for line in lines] + [f"    {proof.failure}"] * bool(proof.failure)
 
 

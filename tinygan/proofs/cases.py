@@ -30,6 +30,7 @@ class Case:
     orders: tuple = (1, 2)  # of the derivatives to prove
     stated: object = None   # what has the equation in its docstring, if the code has not
     derivative: bool = True     # False where only the value is to be proved
+    plain: bool = True          # is it computed with the plain kernels too?  False where that takes seconds
 
     @property
     def place(self):
@@ -174,15 +175,6 @@ GEOMETRIES = {      # name: (N, H, W, C, D, K, S, pads)
     "in several parts": (80, 18, 18, 8, 3, 4, 1, ((0, 1), (1, 0))),
     "one channel, in several parts": (48, 32, 32, 1, 6, 4, 2, ((1, 1), (1, 1))),
 }
-# Those in which the plain kernels are proved too
-PLAINLY = ("kernel 4, stride 2, asymmetric crop", "kernel 2, stride 3", "kernel 3, stride 2, last row unread")
-
-
-def _plainly(plain, fast, geo):
-    """The value of the plain kernel, with the derivatives of the fast one."""
-    def function(a, b, *bias):
-        return record(plain(a.data, b.data, geo, *[x.data for x in bias]), *fast(a, b, geo, *bias).edges)
-    return function
 
 
 def _convolutions(rng):
@@ -194,18 +186,15 @@ def _convolutions(rng):
 
         bias, bias_x = rng.standard_normal(outputs), rng.standard_normal(channels)
         maps = (
-            ("convolve", conv.convolve, conv.plain_convolve, (x, w, bias),
+            ("convolve", conv.convolve, (x, w, bias),
              lambda x, w, bias, s=stride, p=pads: twins.convolve(x, w, s, p, bias)),
-            ("transpose", conv.transpose, conv.plain_transpose, (g, w, bias_x),
+            ("transpose", conv.transpose, (g, w, bias_x),
              lambda g, w, bias, s=stride, p=pads, size=size: twins.transpose(g, w, s, p, size, bias)),
-            ("weight_gradient", conv.weight_gradient, conv.plain_weight_gradient, (x, g),
+            ("weight_gradient", conv.weight_gradient, (x, g),
              lambda x, g, k=kernel, s=stride, p=pads: twins.weight_gradient(x, g, k, s, p)))
-        for what, fast, plain, inputs, value in maps:
-            yield Case(f"conv.{what}: {name}", fast,
-                       lambda a, b, *bias, fast=fast, geo=geo: fast(a, b, geo, *bias), inputs, value, orders)
-            if name in PLAINLY:
-                yield Case(f"conv.plain_{what}: {name}", plain, _plainly(plain, fast, geo), inputs, value, (1,),
-                           stated=fast)
+        for what, f, inputs, value in maps:
+            yield Case(f"conv.{what}: {name}", f, lambda a, b, *bias, f=f, geo=geo: f(a, b, geo, *bias), inputs, value, orders,
+                       plain="several" not in name)
 
     geo = conv.geometry((5, 6), 4, 2, ((1, 1), (1, 2)))
     g = rng.standard_normal((2, *geo.steps, 3))

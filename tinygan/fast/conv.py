@@ -1,0 +1,180 @@
+"""The three maps of a convolution by matrix products.
+
+A few images at a time are taken, and their windows are gathered into the rows of a matrix, one product of which with the
+kernel is the convolution, and one with the cotangent the gradient of the kernel. The way up (transpose) has two forms.
+
+By phase. Pixels of x that are S apart meet the same positions of the kernel. With K = 4 and S = 2, along one axis,
+
+    pixel of x     0  1  2  3  4  5         even pixels meet the positions 1 and 3 of the kernel,
+    phase          0  1  0  1  0  1         odd ones the positions 0 and 2 (with one row of padding before)
+
+so x falls into S·S classes, and each of them is a convolution of g, with stride 1, by its own part of the kernel.
+
+By painting. For images of one channel each pixel of g paints its K·K numbers, all of them in one product; then they are added
+up where they fell. A pixel of x in phase p reads position a of the kernel from the row (S·m + p + top − a)/S of g: one row
+back in g for each S positions, which is what the strides S·a − i in _paint say.
+"""
+import functools
+from dataclasses import dataclass
+
+from ..backend import array_module, between
+from .kernels import chunks, column_sums
+
+CACHE = 1 << 19          # numbers that the windows gathered at one time may hold, so that they stay in the cache
+
+
+def _images(numbers, weights=0):
+    """How many images are gathered at one time. Where the gradient of so many weights is then added to, their windows
+    should hold more numbers than it."""
+    return max(1, max(CACHE, 2 * weights) // numbers)
+
+
+def _windows(padded, stride, steps, rows, columns):
+    """The windows of rows × columns pixels, one every `stride` pixels, as a view (N, I, J, rows, columns·C): within a
+    row of a window the numbers are contiguous."""
+    n, row, column, channel = padded.strides
+    return array_module(padded).lib.stride_tricks.as_strided(
+        padded, (len(padded), *steps, rows, columns * padded.shape[3]),
+        (n, stride * row, stride * column, row, channel))
+
+
+def _gather(x, geo):
+    """All windows of x̄ as the rows of a matrix (N·I·J, K·K·C)."""
+    K, C = geo.kernel, x.shape[3]
+    windows = _windows(geo.padded(x), geo.stride, geo.steps, K, K)
+    if C > 1:
+        return windows.reshape(-1, K * K * C)               # (N, I, J, K, K·C) → (N·I·J, K·K·C)
+    # K numbers are too short a run to copy: laid out the other way round, a row of the image is one run.
+    return windows.transpose(3, 4, 0, 1, 2).reshape(K * K, -1).T
+
+
+def convolve(x, w, geo, bias=None):
+    return _from_one_gather(x, w, None, geo, bias)[0]
+
+
+def weight_gradient(x, g, geo):
+    return _from_one_gather(x, None, g, geo)[1]
+
+
+def transpose_backward(u, g, w, geo, wanted):
+    """The shares of g, w and perhaps a bias in ∂L/∂x = u: the first two need the same windows of u, gathered once."""
+    want_g, want_w, want_bias = (*wanted, False)[:3]
+    shares = _from_one_gather(u, w if want_g else None, g if want_w else None, geo) if want_g or want_w else (None, None)
+    return *shares, column_sums(u.reshape(-1, u.shape[3])) if want_bias else None
+
+
+def _from_one_gather(x, w, g, geo, bias=None):
+    """(convolve(x, w) + bias, weight_gradient(x, g)); None where w or g is None."""
+    xp, K, C = array_module(x), geo.kernel, x.shape[3]
+    D = (g if w is None else w).shape[3]
+    y = None if w is None else xp.empty((len(x), *geo.steps, D), x.dtype)
+    w_gradient = None if g is None else xp.zeros((K * K * C, D), x.dtype)
+    for part in chunks(x, _images(geo.steps[0] * geo.steps[1] * K * K * C, 0 if g is None else K * K * C * D)):
+        windows = _gather(x[part], geo)
+        if w is not None:
+            rows = y[part].reshape(-1, D)                   # (n, I, J, D) → (n·I·J, D)
+            xp.matmul(windows, w.reshape(-1, D), out=rows)
+            if bias is not None:
+                rows += bias
+        if g is not None:
+            w_gradient += xp.matmul(windows.T, g[part].reshape(-1, D))
+    return y, None if g is None else w_gradient.reshape(K, K, C, D)
+
+
+def transpose(g, w, geo, bias=None):
+    return (_paint if w.shape[2] == 1 else _transpose_by_phase)(g, w, geo, bias)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """The pixels S·m + phase of x along one axis, m < count, and what they receive: they meet the kernel positions
+    first, first + S, …, and of these the last meets g at m + offset, the one before it at m + offset + 1, and so on."""
+    phase: int
+    count: int
+    first: int
+    taps: int            # how many positions
+    offset: int
+
+
+@functools.cache
+def _phases(geo):
+    """(those down the rows of x, those across its columns), but for phases that receive nothing."""
+    K, S = geo.kernel, geo.stride
+
+    def along(size, before):
+        for phase in range(min(S, size)):
+            first = (phase + before) % S                   # S·i + a = S·m + phase + before
+            taps = len(range(first, K, S))
+            if taps:
+                offset = (phase + before - first) // S - taps + 1
+                yield Phase(phase, len(range(phase, size, S)), first, taps, offset)
+
+    (top, _), (left, _) = geo.pads
+    return list(along(geo.size[0], top)), list(along(geo.size[1], left))
+
+
+def _span(phases):
+    """(start, stop) of what these read of g along their axis; some of it may lie outside of g."""
+    return (min((p.offset for p in phases), default=0),
+            max((p.offset + p.taps + p.count - 1 for p in phases), default=0))
+
+
+def _transpose_by_phase(g, w, geo, bias):
+    """The pixels of x that are S apart meet the same kernel positions, K/S of them in each direction. So each of these
+    S·S classes is a convolution of g with stride 1 by a part of the kernel, turned round, and is computed as one.
+
+    Classes with the same columns use the same windows, those with fewer rows a part of them."""
+    xp, S, (C, D) = array_module(g), geo.stride, w.shape[2:]
+    x = xp.zeros((len(g), *geo.size, C), g.dtype)
+    down, across = _phases(geo)
+    if bias is not None and len(across) * len(down) < S * S:
+        x += bias                                           # K < S: some pixels receive nothing else
+    if not across or not down:
+        return x
+    lines, (above, _), (begin, end) = max(p.count for p in down), _span(down), _span(across)
+    rows = max(p.offset + p.taps for p in down) - above     # of the windows that all phases share
+    kernels = {(p, q): w[p.first::S, q.first::S][::-1, ::-1].swapaxes(2, 3).reshape(-1, C)      # (taps·taps·D, C)
+               for p in down for q in across}
+
+    numbers = lines * across[0].count * rows * max(q.taps for q in across) * D
+
+    for part in chunks(g, _images(numbers)):
+        padded = between(g[part], (above, above + rows + lines - 1), (begin, end))
+        for q in across:
+            windows = _windows(padded[:, :, q.offset - begin:], 1, (lines, q.count), rows, q.taps)
+            windows = windows.reshape(-1, rows * q.taps * D)
+            for p in down:
+                start = (p.offset - above) * q.taps * D
+                pixels = xp.matmul(windows[:, start:start + p.taps * q.taps * D], kernels[p, q])
+                pixels = pixels.reshape(-1, lines, q.count, C)[:, :p.count]      # (n·lines·count, C) → (n, ·, ·, C)
+                target = x[part, p.phase::S, q.phase::S]
+                if bias is None:
+                    target[...] = pixels
+                else:
+                    xp.add(pixels, bias, out=target)
+
+    return x
+
+
+def _paint(g, w, geo, bias):
+    """For images of one channel: all K·K numbers that a pixel of g paints in one product, laid out so that for each
+    position (a, b) a row of g is one run; then for each phase the sum over its positions, looked up where they fell."""
+    xp, K, S, D, (I, J) = array_module(g), geo.kernel, geo.stride, w.shape[3], geo.steps
+    x = xp.zeros((len(g), *geo.size, 1), g.dtype)
+    down, across = _phases(geo)
+    (above, below), (begin, end) = _span(down), _span(across)
+
+    for part in chunks(g, _images(I * J * (K * K + D))) if down and across else ():
+        paint = xp.matmul(w.reshape(-1, D), g[part].reshape(-1, D).T)     # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
+        padded = between(paint.reshape(-1, I, J, 1), (above, below), (begin, end))
+        padded = padded.reshape(K, K, -1, below - above, end - begin)
+        a, b, n, i, j = padded.strides
+        for p in down:
+            for q in across:
+                painted = xp.lib.stride_tricks.as_strided(
+                    padded[p.first:, q.first:, :, p.offset + p.taps - 1 - above:, q.offset + q.taps - 1 - begin:],
+                    (p.taps, q.taps, padded.shape[2], p.count, q.count), (S * a - i, S * b - j, n, i, j))
+                x[part, p.phase::S, q.phase::S, 0] = painted.sum(axis=(0, 1))
+    if bias is not None:
+        x += bias
+    return x
