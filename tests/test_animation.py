@@ -4,8 +4,9 @@ import pytest
 from PIL import Image, ImageSequence
 
 import tinygan as tg
-from tinygan import animation, models
-from tinygan.plots import GAP
+from tinygan import models
+from tinygan.look import animation
+from tinygan.look.plots import GAP
 
 
 def read(path):

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinygan import data, report
-from tinygan.metrics import Score
+from tinygan import data
+from tinygan.look import report
+from tinygan.look.metrics import Score
 
 STEPS = 400
 SCORE = Score(2000, 31.4, 0.9, 0.5, 2.2, (0.05, 0.15) + (0.1,) * 8)

@@ -5,8 +5,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ..animation import drawn, save
-from ..plots import BLUE, GREY, ORANGE
+from ..look.animation import drawn, save
+from ..look.plots import BLUE, GREY, ORANGE
 
 GREEN, PURPLE = "#009e73", "#cc79a7"       # from the same palette as BLUE and ORANGE
 COLOURS = {"simultaneous": ORANGE, "alternating": PURPLE, "extragradient": BLUE, "R1": GREEN}

@@ -1,9 +1,9 @@
 """What D says of every point in the plane, and where it sends G's samples."""
 import numpy as np
 
-from .backend import like, to_numpy
-from .losses import LOSSES
-from .tensor import Tensor, grad, no_grad
+from ..backend import like, to_numpy
+from ..losses import LOSSES
+from ..tensor import Tensor, grad, no_grad
 
 SIDE = 60                      # points of D's surface along a side
 ARROWS = 60                    # samples that get an arrow

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.colors import LinearSegmentedColormap
 from PIL import Image                       # Pillow: matplotlib, which is a dependency, cannot do without it
 
+from ..errors import TinyganError
 from .diagnosis import LOG_4, are_beliefs
-from .errors import TinyganError
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"      # told apart by colour-blind readers too (Okabe & Ito 2008)
 ZOOM, GAP = 3, 2                                          # size of a pixel, and gap between images, in the picture

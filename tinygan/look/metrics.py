@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import data
-from .errors import TinyganError
-from .layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, build
-from .losses import cross_entropy, softmax
-from .optim import Adam
-from .tensor import no_grad
+from .. import data
+from ..errors import TinyganError
+from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, build
+from ..losses import cross_entropy, softmax
+from ..optim import Adam
+from ..tensor import no_grad
 
 FILE = "classifier.npz"
 SHIFT = 2               # training digits are moved by up to so many pixels, which makes 5,000 of them go further

@@ -3,7 +3,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image, ImageDraw            # Pillow: matplotlib, which is a dependency, cannot do without it
 
-from .errors import TinyganError
+from ..errors import TinyganError
 from .plots import sheet
 
 MOST = 60                      # frames of a GIF that shows learning

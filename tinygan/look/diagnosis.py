@@ -1,7 +1,7 @@
 """What went well in a game and what did not, in plain sentences, each with the number it rests on."""
 import numpy as np
 
-from .backend import array_module, to_numpy
+from ..backend import array_module, to_numpy
 
 WON, LOST = 0.95, 0.05         # D wins where D(x) is above the one and D(G(z)) below the other
 BLIND = 0.05                   # D hardly tells real from fake where D(x) − D(G(z)) is below
