@@ -8,12 +8,12 @@ import struct
 import zlib
 from html import escape
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from .diagnosis import LOG_4, are_beliefs, nearest
+from .page import html_page
 from .plots import sheet
 
 COMPARED = 500                 # real digits whose nearest other digit is looked up
@@ -42,8 +42,7 @@ def write(path, *, title, config, history, frames, samples, real, score, real_sc
         ("What was run", _table([(escape(str(name)), escape(str(value))) for name, value in config.items()])),
     ]
     body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections if content)
-    page = Template(PAGE).substitute(title=escape(title), style=STYLE, script=SCRIPT, body=body)
-    Path(path).write_text(page, encoding="utf-8")
+    Path(path).write_text(html_page(title, body, "report.css", "report.js"), encoding="utf-8")
 
 
 def _list(sentences):
@@ -245,110 +244,3 @@ def _class_bars(score, real_score):
             '<span><i class="real"></i>real</span></p>'
             f'<svg class="diagram wide" height="{HEIGHT + 22}" role="img" aria-label="shares of the ten classes">'
             f'{"".join(bars)}</svg></div>')
-
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<link rel="icon" href="data:,">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-<h1>$title</h1>
-$body
-<script>$script</script>
-</body>
-</html>
-"""
-
-STYLE = """
-:root { color-scheme: light dark; --page: #fff; --ink: #1c1e21; --soft: #6a7078; --rule: #dfe2e6;
-        --blue: #0072b2; --orange: #d55e00; --real: #9aa0a8; --invert: 0; }
-@media screen and (prefers-color-scheme: dark) {
-  :root { --page: #171717; --ink: #e8e8e8; --soft: #9aa1aa; --rule: #33373d;
-          --blue: #56b4e9; --orange: #f0883e; --real: #6c737c; --invert: 0.91; } }
-* { box-sizing: border-box; }
-body { max-width: 66rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
-       font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 1rem; }
-h2 { font-size: 1.25rem; margin: 2.5rem 0 .8rem; padding-top: .8rem; border-top: 1px solid var(--rule); }
-h3 { font-size: 1rem; margin: 0 0 .2rem; }
-h3:not(:first-child) { margin-top: 1.2rem; }
-p { margin: .4rem 0; }
-[hidden] { display: none; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.2rem 2.5rem; }
-ul { margin: 0; padding-left: 1.2rem; }
-li { margin-bottom: .6rem; }
-img { display: block; max-width: 100%; height: auto; image-rendering: pixelated; filter: invert(var(--invert)); }
-figure { margin: 0; }
-figcaption, .note, small, .legend, svg text { color: var(--soft); fill: var(--soft); font-size: 13px; }
-small { display: block; font-weight: normal; }
-output { color: var(--ink); font-variant-numeric: tabular-nums; }
-#moment { width: 100%; margin: .3rem 0; accent-color: var(--blue); }
-.frame figcaption { display: none; }
-.legend span { margin-right: 1.2rem; white-space: nowrap; }
-.legend i { display: inline-block; width: .9rem; height: .25rem; margin-right: .4rem; vertical-align: middle; }
-i.blue { background: var(--blue); }
-i.orange { background: var(--orange); }
-i.real { background: var(--real); }
-.diagram { display: block; width: calc(100% - 5rem); margin-left: 2.2rem; overflow: visible; }
-.diagram.wide { width: 100%; margin-left: 0; }
-.diagram svg { overflow: hidden; }
-.diagram path { fill: none; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round;
-                vector-effect: non-scaling-stroke; }
-path.blue { stroke: var(--blue); }
-path.orange { stroke: var(--orange); }
-polygon { opacity: .2; }
-polygon.blue { fill: var(--blue); }
-polygon.orange, rect.orange { fill: var(--orange); }
-rect.real { fill: var(--real); }
-.grid { stroke: var(--rule); }
-line.mark { stroke: var(--soft); stroke-dasharray: 6 4; }
-text.mark { fill: var(--ink); }
-.now { stroke: var(--ink); opacity: .6; }
-.scatter { display: block; width: 100%; max-width: 34rem; border: 1px solid var(--rule); }
-.scatter path { fill: none; stroke-linecap: round; }
-.scatter .real { stroke: var(--real); stroke-width: 14; opacity: .35; }
-.scatter .fake { stroke: var(--orange); stroke-width: 8; opacity: .7; }
-.pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(max(7.5rem, 15%), 1fr)); gap: 1.2rem 1.5rem;
-         margin-top: 1.2rem; }
-.pairs img { width: 100%; max-width: 11rem; }
-table { border-collapse: collapse; align-self: start; }
-th, td { text-align: left; font-weight: normal; padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid var(--rule);
-         vertical-align: top; overflow-wrap: anywhere; }
-thead th { color: var(--soft); }
-thead ~ tbody td, thead th { font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media print {
-  body { padding: 0; font-size: 11pt; }
-  #moment, label, .now, .legend output { display: none; }
-  .frames { display: grid; grid-template-columns: repeat(5, 1fr); gap: .5rem; }
-  .frame[hidden], .frame figcaption { display: block; }
-  figure, svg, table, li { break-inside: avoid; }
-  h2 { break-after: avoid; margin-top: 1rem; }
-}
-"""
-
-SCRIPT = """
-const slider = document.querySelector("#moment"), frames = [...document.querySelectorAll(".frame")];
-function show() {
-  const now = frames[slider.value];
-  for (const frame of frames) frame.hidden = frame !== now;
-  for (const line of document.querySelectorAll(".now")) {
-    line.setAttribute("x1", now.dataset.at);
-    line.setAttribute("x2", now.dataset.at);
-  }
-  for (const value of document.querySelectorAll("[data-metric]"))
-    value.textContent = now.dataset[value.dataset.metric] || "";
-  document.querySelector("#step").textContent = now.dataset.step;
-  slider.setAttribute("aria-valuetext", "step " + now.dataset.step);
-}
-if (slider) {
-  slider.addEventListener("input", show);
-  show();
-}
-"""
