@@ -1,87 +1,81 @@
 """Moving pictures: how G learns, and a walk through what it has learned."""
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image, ImageDraw            # Pillow: matplotlib, which is a dependency, cannot do without it
+from PIL import Image, ImageDraw
 
 from ..errors import TinyganError
-from .plots import sheet
+from .plots import drawn, picture, sheet
 
-MOST = 60                      # frames of a GIF that shows learning
-LEG = 12                       # steps of a walk from one z to the next
-BAND = 14                      # pixels of paper for the step number, before zooming
+GREYS = 16                     # of digits: a GIF packs 16 levels better than 256, and nobody sees the difference
+MAX_FRAMES = 60                # of a film of learning; of a longer one, so many are chosen
+LABEL_HEIGHT = 14              # pixels of paper above the images, before zooming, for the number of the step
+FRAMES_PER_LEG = 12            # of a walk, from one z to the next
 
 
 def gif(frames, path):
-    """The same noise as G learns, for ever again: frames is [(step, images (n, H, W, 1) in [−1, 1])].
+    """What G makes of the same noise as it learns: frames is [(step, images (n, H, W, 1) in [−1, 1])].
 
-    Of more than 60 frames 60 are taken, first and last among them; the last one stays for two seconds."""
-    chosen = np.unique(np.linspace(0, len(frames) - 1, MOST).round().astype(int))
-    pictures = [_numbered(*frames[k]) for k in chosen]
-    save(pictures, path, [120] * (len(pictures) - 1) + [2000])
+    Of more than 60 frames 60 are shown, the first and the last among them."""
+    chosen = np.unique(np.linspace(0, len(frames) - 1, MAX_FRAMES).round().astype(int))
+    save([_labelled(*frames[k]) for k in chosen], path, 120)
 
 
 def landscape_gif(figures, path):
-    """matplotlib Figures of one size, an iterable, as the moments of a training, each drawn with 128 colours."""
-    pictures = []
-    for figure in figures:
-        figure.set_dpi(80)
-        pictures.append(drawn(figure).quantize(128, dither=Image.Dither.NONE))
-    save(pictures, path, [250] * (len(pictures) - 1) + [2000])
+    """The moments of a training on points in the plane, each as plots.landscape draws it."""
+    figures_gif(figures, path, 250, shaded=True)
+
+
+def figures_gif(figures, path, milliseconds=120, shaded=False):
+    """matplotlib Figures of one size, one after the other, in 128 colours.
+
+    All frames have the same palette, so that no colour flickers. Shading has too many colours for that: there each
+    frame has a palette of its own."""
+    pictures = [drawn(figure, dpi=80) for figure in figures]
+    palette = None if shaded else pictures[-1].quantize(128, Image.Quantize.MAXCOVERAGE)
+    save([shown.quantize(128, palette=palette, dither=Image.Dither.NONE) for shown in pictures], path, milliseconds)
+
+
+def save(pictures, path, milliseconds, last=2000):
+    """Images as a GIF that starts again for ever. Each stays for so many milliseconds, the last one for `last`."""
+    durations = [milliseconds] * (len(pictures) - 1) + [last]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
 
 
 def walk(gan, path_gif, path_strip, n=6, seed=0):
-    """A walk from one random z to the next, n of them, and back: a GIF, and a strip with a row for each leg.
+    """A walk through n random z and back to the first: a GIF, and a strip of images with a row for each leg.
 
-    The z are brought to the norm √latent, near which nearly all of N(0, I) lies, and the way between two of them is
-    the great circle. A straight line would pass nearer to 0, through z that G never saw."""
+    Each z is scaled to the norm √latent, near which nearly all of N(0, I) lies. From one to the next the walk follows
+    the great circle: a straight line would pass nearer to 0, through z that G never saw."""
     if gan.latent < 2:
-        raise TinyganError(f"a walk needs a great circle, and the latent space has {gan.latent} dimension: "
-                           "use a GAN with latent of at least 2")
+        raise TinyganError(f"got a GAN with latent={gan.latent}, expected at least 2: only then is there a great circle "
+                           "to walk on; train one with a larger latent")
     if n < 2:
-        raise TinyganError(f"a walk past {n} image came: expected at least 2")
+        raise TinyganError(f"got a walk past {n} image, expected at least 2: ask for more with n")
     z = np.random.default_rng(seed).standard_normal((n, gan.latent))
     z *= np.sqrt(gan.latent) / np.linalg.norm(z, axis=1, keepdims=True)
-    parts = np.arange(LEG) / LEG
-    path = np.concatenate([slerp(a, b, parts) for a, b in zip(z, np.roll(z, -1, axis=0))])      # (n·LEG, latent)
-    images = gan.generate(path)
-    save([_picture(sheet(image[None]), zoom=8) for image in images], path_gif, 80)
-    _picture(sheet(images, columns=LEG), zoom=2).save(path_strip)
+    fractions = np.arange(FRAMES_PER_LEG) / FRAMES_PER_LEG
+    path = np.concatenate([slerp(a, b, fractions) for a, b in zip(z, np.roll(z, -1, axis=0))])
+    images = gan.generate(path)                                         # (n · FRAMES_PER_LEG, H, W, 1)
+    save([picture(sheet(image[None]), 8, GREYS) for image in images], path_gif, 80, last=80)
+    picture(sheet(images, columns=FRAMES_PER_LEG), 2, GREYS).save(path_strip)
 
 
-def slerp(a, b, parts):
-    """Slerp(a, b; μ) = sin((1 − μ)θ)/sin θ · a + sin(μθ)/sin θ · b    θ = ∠(a, b)    for each μ in `parts`
+def slerp(a, b, fractions):
+    """Slerp(a, b; μ) = sin((1 − μ)θ)/sin θ · a + sin(μθ)/sin θ · b    θ = ∠(a, b)    for each μ of `fractions`
 
-    a, b: vectors of equal norm; the result, (len(parts), dimensions), keeps it, and moves at an even pace from a to b.
+    a, b: vectors of equal norm. The result, (len(fractions), latent), keeps that norm, and equal steps of μ are equal
+    steps from a to b.
     Source: White, "Sampling Generative Networks" (2016), section 2.1, after Shoemake (1985)."""
     theta = np.arccos(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1))
-    part = np.asarray(parts)[:, None]
-    return (np.sin((1 - part) * theta) * a + np.sin(part * theta) * b) / np.sin(theta)
+    mu = np.asarray(fractions)[:, None]
+    return (np.sin((1 - mu) * theta) * a + np.sin(mu * theta) * b) / np.sin(theta)
 
 
-def _numbered(step, images):
-    """The sheet of images with the step's number above it, two or more pixels for each of theirs."""
-    paper = sheet(images)
-    zoom = max(2, 480 // paper.shape[1])
-    picture = _picture(np.pad(paper, ((BAND, 2), (2, 2)), constant_values=1), zoom)
-    label = Image.new("L", (paper.shape[1], BAND), 255)
+def _labelled(step, images):
+    """A sheet of the images with the number of the step above it."""
+    paper = np.pad(sheet(images), ((LABEL_HEIGHT, 2), (2, 2)), constant_values=1)
+    zoom = max(2, 480 // paper.shape[1])                                # the frame is about 480 pixels wide, or more
+    label = Image.new("L", (paper.shape[1], LABEL_HEIGHT), 255)
     ImageDraw.Draw(label).text((2, 1), f"step {step:,}", fill=0)
-    picture.paste(label.resize((zoom * label.width, zoom * label.height), Image.NEAREST))
-    return picture
-
-
-def _picture(paper, zoom):
-    """A sheet in [0, 1] as an image of 16 greys, which a GIF packs better than 256."""
-    levels = (15 * paper + 0.5).astype(np.uint8) * 17
-    return Image.fromarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
-
-
-def drawn(figure):
-    """A matplotlib Figure as an Image."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-
-
-def save(pictures, path, milliseconds):
-    """Images as a GIF that runs for ever again; how long each stays, a number or one for each."""
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    frame = picture(paper, zoom, GREYS)
+    frame.paste(label.resize((zoom * label.width, zoom * label.height), Image.NEAREST))
+    return frame

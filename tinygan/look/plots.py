@@ -1,34 +1,37 @@
-"""Pictures of a run. Drawn with matplotlib's Figure alone, so no window opens and no notebook is disturbed.
+"""Pictures of a run. They are drawn without pyplot, so no window opens and a notebook's settings stay as they are.
 
-Each function writes its picture to `path`; without a path it returns it as an Image of Pillow's, which a notebook shows
-when it is a cell's last value."""
-from io import BytesIO
-
+Each function writes its picture to `path`. Without a path it returns the picture as an Image of Pillow's; a notebook
+shows that when it is the last value of a cell."""
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
-from PIL import Image                       # Pillow: matplotlib, which is a dependency, cannot do without it
+from matplotlib.figure import Figure
+from PIL import Image                       # Pillow, without which matplotlib cannot be installed
 
 from ..errors import TinyganError
 from .diagnosis import LOG_4, are_beliefs
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"      # told apart by colour-blind readers too (Okabe & Ito 2008)
-ZOOM, GAP = 3, 2                                          # size of a pixel, and gap between images, in the picture
+# Colour-blind readers can tell these apart too (Okabe & Ito 2008). page.css has the same blue and orange.
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#777777"
+PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])        # so light that dots and arrows stand out
+GAP = 2                        # pixels of paper between two images of a sheet
+ZOOM = 3                       # `samples` draws each pixel 3 × 3
+DPI = 120                      # dots for each inch of a figure, unless the caller says otherwise
 
 
 def samples(images, path=None, columns=10):
-    """A grid of images (N, H, W, 1) in [−1, 1], dark ink on white paper, each pixel drawn 3×3."""
-    paper = np.pad(sheet(images, columns), GAP, constant_values=1)
-    picture = Image.fromarray(np.uint8(255 * paper + 0.5).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
-    return picture if path is None else picture.save(path)
+    """A grid of images (N, H, W, 1) in [−1, 1], dark ink on white paper."""
+    grid = picture(np.pad(sheet(images, columns), GAP, constant_values=1), ZOOM)
+    return grid if path is None else grid.save(path)
 
 
 def sheet(images, columns=10):
     """Images (N, H, W, 1) in [−1, 1] → one sheet (height, width) in [0, 1], dark ink on white paper; NaN is grey.
 
-    TinyganError for arrays of any other kind."""
+    TinyganError for an array of another shape."""
     if images.ndim != 4 or images.shape[3] != 1:
-        raise TinyganError(f"an array of shape {images.shape} came to be drawn: expected grey images (N, H, W, 1)")
+        raise TinyganError(f"got an array of shape {images.shape} to draw, expected grey images (N, H, W, 1): "
+                           "reshape it, or draw one colour at a time")
     n, height, width = images.shape[:3]
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -39,11 +42,22 @@ def sheet(images, columns=10):
     return paper
 
 
+def picture(paper, zoom=1, greys=256):
+    """A sheet in [0, 1] as an Image with so many levels of grey, each pixel drawn zoom × zoom."""
+    levels = ((greys - 1) * paper + 0.5).astype(np.uint8) * (255 // (greys - 1))
+    return Image.fromarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
+
+
+def drawn(figure, dpi=DPI):
+    """A matplotlib Figure as an Image."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
 def _finished(figure, path):
-    """Save the figure; or, without a path, return it as a picture."""
-    target = path or BytesIO()
-    figure.savefig(target, dpi=120)
-    return None if path else Image.open(target)
+    return drawn(figure) if path is None else figure.savefig(path, dpi=DPI)
 
 
 def progress(frames, path=None):
@@ -107,9 +121,6 @@ def _curves(axis, history, lines):
         window = np.ones(width)             # at both ends of the run only part of it is filled
         smooth = np.convolve(values, window, mode="same") / np.convolve(np.ones(len(values)), window, mode="same")
         axis.plot(steps, smooth, color=colour, label=label, marker="o" if len(values) == 1 else None)
-
-
-PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])      # under dots and arrows
 
 
 def landscape(step, points, real, surface, arrows, extent, beliefs=True):

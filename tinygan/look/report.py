@@ -4,9 +4,8 @@ It opens from a disk or an e-mail, in light and dark, on a phone, on paper. Curv
 the page, and digits are PNGs of 16 greys.
 """
 import base64
-import struct
-import zlib
 from html import escape
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .diagnosis import LOG_4, are_beliefs, nearest
 from .page import html_page
-from .plots import sheet
+from .plots import picture, sheet
 
 COMPARED = 500                 # real digits whose nearest other digit is looked up
 SHOWN = 100                    # digits of a sheet
@@ -60,16 +59,10 @@ def _table(rows, head=None):
 # Pictures
 
 def png(grey):
-    """A picture (height, width) in [0, 1], 0 black, as the bytes of a PNG of 16 greys, two pixels to a byte."""
-    levels = np.pad((15 * grey + 0.5).astype(np.uint8), ((0, 0), (0, grey.shape[1] % 2)))
-    rows = np.pad(levels[:, ::2] << 4 | levels[:, 1::2], ((0, 0), (1, 0)))       # each row starts with 0: no filter
-
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    header = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 4, 0, 0, 0, 0)   # 4 bits, greyscale
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes(), 9))
-            + chunk(b"IEND", b""))
+    """A picture (height, width) in [0, 1], 0 black, as the bytes of a PNG of 16 greys, which is half as large as of 256."""
+    file = BytesIO()
+    picture(grey, greys=16).save(file, "png", optimize=True)
+    return file.getvalue()
 
 
 def _image(grey, about):
