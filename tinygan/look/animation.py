@@ -46,8 +46,8 @@ def walk(gan, path_gif, path_strip, n=6, seed=0):
     Each z is scaled to the norm √latent, near which nearly all of N(0, I) lies. From one to the next the walk follows
     the great circle: a straight line would pass nearer to 0, through z that G never saw."""
     if gan.latent < 2:
-        raise TinyganError(f"got a GAN with latent={gan.latent}, expected at least 2: only then is there a great circle "
-                           "to walk on; train one with a larger latent")
+        raise TinyganError(f"got a GAN with latent={gan.latent}, expected at least 2, or there is no great circle to "
+                           "walk on: train one with a larger latent")
     if n < 2:
         raise TinyganError(f"got a walk past {n} image, expected at least 2: ask for more with n")
     z = np.random.default_rng(seed).standard_normal((n, gan.latent))

@@ -1,4 +1,4 @@
-"""The frame of an HTML page that needs nothing else: no network, no library; its style and its script stand inside it."""
+"""The frame of an HTML page that needs no network and no library: its style and its script stand inside it."""
 from html import escape
 from importlib import resources
 from string import Template

@@ -13,7 +13,7 @@ from .diagnosis import LOG_4, are_beliefs
 
 # Colour-blind readers can tell these apart too (Okabe & Ito 2008). page.css has the same blue and orange.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#777777"
-PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])        # so light that dots and arrows stand out
+PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])       # light: dots and arrows lie on it
 GAP = 2                        # pixels of paper between two images of a sheet
 ZOOM = 3                       # `samples` draws each pixel 3 × 3
 DPI = 120                      # dots for each inch of a figure, unless the caller says otherwise
@@ -75,7 +75,7 @@ def progress(frames, path=None):
 
 
 def rows(named, path=None, title=""):
-    """named: [(label, images (n, H, W, 1) in [−1, 1])], equally many each. A row for each, its label on the left."""
+    """named: [(label, images (n, H, W, 1) in [−1, 1])], the same n for all. A row for each, its label on the left."""
     columns, height = len(named[0][1]), named[0][1].shape[1] + GAP
     paper = sheet(np.concatenate([images for _, images in named]), columns)
     inches = max(0.7, 4 / columns)                                      # of one image; the title needs some room
@@ -113,12 +113,12 @@ def losses(history, path=None):
 
 
 def _curves(axis, history, lines):
-    """Each metric as a pale line, and on top its mean over the 1/50 of the run around each step."""
+    """Each metric as a pale line, and over it a mean: at each step, that of the 1/50 of the run around it."""
     for name, label, colour in lines:
         values = np.array(history[name])
         steps, width = np.arange(1, len(values) + 1), max(1, len(values) // 50)
         axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
-        window = np.ones(width)             # at both ends of the run only part of it is filled
+        window = np.ones(width)             # at both ends of the run it holds fewer steps: hence the division
         smooth = np.convolve(values, window, mode="same") / np.convolve(np.ones(len(values)), window, mode="same")
         axis.plot(steps, smooth, color=colour, label=label, marker="o" if len(values) == 1 else None)
 
@@ -126,7 +126,8 @@ def _curves(axis, history, lines):
 def landscape(step, points, real, surface, arrows, extent, beliefs=True):
     """A Figure: D's surface as shading, generated points (N, 2) over real ones, and the pull on the first of them.
 
-    surface, arrows, extent: as in landscape.py; beliefs: whether the surface is σ(D), from 0 to 1, or D's raw score."""
+    surface, arrows, extent: as landscape.py computes them; beliefs: True where the surface is σ(D), from 0 to 1, and
+    False where it is D's raw score."""
     figure = Figure(figsize=(6.4, 6.2), layout="constrained")
     axis = figure.subplots()
     shades = axis.imshow(surface, cmap=PALE, origin="lower", extent=extent, vmin=0 if beliefs else None,
@@ -135,7 +136,7 @@ def landscape(step, points, real, surface, arrows, extent, beliefs=True):
     axis.scatter(*real.T, s=12, color=GREY, linewidths=0, label="real")
     axis.scatter(*points.T, s=5, color=ORANGE, linewidths=0, label="generated")
     lengths = np.linalg.norm(arrows, axis=1)
-    longest = max(np.percentile(lengths, 90), np.finfo(float).tiny)      # a tenth may be longer: they are cut
+    longest = max(np.percentile(lengths, 90), np.finfo(float).tiny)      # the longest tenth is cut to this length
     cut = arrows / np.maximum(lengths, longest)[:, None] * (extent[1] - extent[0]) / 10
     axis.quiver(*points[:len(arrows)].T, *cut.T, angles="xy", scale_units="xy", scale=1, width=0.003, color="black")
     axis.plot([], [], color="black", linewidth=1.2, label="−∂L/∂x of G's loss")
@@ -145,7 +146,7 @@ def landscape(step, points, real, surface, arrows, extent, beliefs=True):
 
 
 def scatter(points, path=None, real=None):
-    """Generated points (N, 2), on top of real ones where they are given."""
+    """Generated points (N, 2), drawn over the real ones if these are given."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axis = figure.subplots()
     if real is not None:
