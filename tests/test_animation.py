@@ -4,8 +4,9 @@ import pytest
 from PIL import Image, ImageSequence
 
 import tinygan as tg
-from tinygan import animation, models
-from tinygan.plots import GAP
+from tinygan import models
+from tinygan.look import animation
+from tinygan.look.plots import GAP
 
 
 def read(path):
@@ -23,13 +24,13 @@ def test_gif_shows_each_moment_with_its_step(n, tmp_path, rng):
     assert pace == (120, 120, 2000)
     width = min(n, 10) * (28 + GAP) - GAP + 4
     zoom = pictures[0].shape[1] // width
-    labels = [picture[:zoom * animation.BAND:zoom, ::zoom] for picture in pictures]
+    labels = [picture[:zoom * animation.LABEL_HEIGHT:zoom, ::zoom] for picture in pictures]
     assert all((label < 0.5).sum() > 20 for label in labels)                        # letters
     assert (labels[0] != labels[1]).any() and (labels[1] != labels[2]).any()
     for (_, images), picture in zip(frames, pictures):
         small = picture[zoom // 2::zoom, zoom // 2::zoom]
         for k in (0, 3, n - 1):
-            top, left = animation.BAND + k // 10 * (28 + GAP), 2 + k % 10 * (28 + GAP)
+            top, left = animation.LABEL_HEIGHT + k // 10 * (28 + GAP), 2 + k % 10 * (28 + GAP)
             assert np.abs(small[top:top + 28, left:left + 28] - (1 - images[k, ..., 0]) / 2).max() < 0.035   # 16 greys
 
 
@@ -61,11 +62,11 @@ def test_walk(tmp_path):
     gan.generate = lambda z: seen.append(z) or painted(z)
     animation.walk(gan, tmp_path / "w.gif", tmp_path / "w.png", n=3, seed=5)
     path, = seen
-    assert path.shape == (3 * animation.LEG, 100) and np.allclose(np.linalg.norm(path, axis=1), 10)
+    assert path.shape == (3 * animation.FRAMES_PER_LEG, 100) and np.allclose(np.linalg.norm(path, axis=1), 10)
     paces = np.linalg.norm(path - np.roll(path, 1, axis=0), axis=1)                 # it ends where it began: no jump
     assert paces.max() < 3
     with Image.open(tmp_path / "w.png") as strip:
-        assert strip.size == (2 * (animation.LEG * (28 + GAP) - GAP), 2 * (3 * (28 + GAP) - GAP))
+        assert strip.size == (2 * (animation.FRAMES_PER_LEG * (28 + GAP) - GAP), 2 * (3 * (28 + GAP) - GAP))
     with Image.open(tmp_path / "w.gif") as picture:
         assert picture.size == (224, 224) and picture.n_frames > 30 and picture.info["loop"] == 0
 

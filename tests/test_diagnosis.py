@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import data, diagnosis, models
-from tinygan.diagnosis import Watch, findings, nearest
-from tinygan.metrics import Score
+from tinygan import data, models
+from tinygan.look import diagnosis
+from tinygan.look.diagnosis import Watch, findings, nearest
+from tinygan.look.metrics import Score
 
 EVEN = (0.1,) * 10
 REAL_SCORE = Score(2000, 10.0, 0.98, 0.93, 2.3, EVEN)

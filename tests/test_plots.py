@@ -1,4 +1,5 @@
 """The pictures: the right size, the right pixels, and never a window."""
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -86,10 +87,18 @@ def test_drawing_loads_no_pyplot_and_scoring_no_matplotlib(tmp_path):
     program = ("import sys, numpy as np; from tinygan import metrics; assert 'matplotlib' not in sys.modules; "
                "from tinygan import plots; plots.samples(np.zeros((2, 4, 4, 1)), 's.png'); "
                "plots.scatter(np.zeros((2, 2)), 'p.png'); assert 'matplotlib.pyplot' not in sys.modules")
-    path = str(Path(plots.__file__).parents[1])
+    path = str(Path(tg.__file__).parents[1])
     done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {program}"], cwd=tmp_path,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_plots_and_metrics_are_names_of_the_package():
+    """They lie in look/; a lesson plan may say `from tinygan import plots`, `tg.plots` or `tg.metrics`."""
+    assert tg.plots is plots is importlib.import_module("tinygan.look.plots")
+    assert tg.metrics is importlib.import_module("tinygan.look.metrics")
+    with pytest.raises(AttributeError, match="'tinygan' has no attribute 'plot'"):
+        tg.plot
 
 
 def test_without_a_path_the_picture_comes_back():

@@ -194,7 +194,7 @@ def test_the_table_has_every_case_and_a_summary(proved):
 
 def test_the_page_has_every_case_and_needs_nothing_but_itself(proved, tmp_path):
     page = proofs.page(list(proved.values()))
-    assert "http" not in page and "url(" not in page and "<script" not in page and "<link" not in page
+    assert not re.search(r'https?:|url\(|<script|<link(?! rel="icon" href="data:,"/>)', page)
     text = " ".join(ET.fromstring(page).itertext())                 # it is XML too
     for name, case in CASES.items():
         function, _, detail = name.partition(": ")

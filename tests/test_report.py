@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tinygan import data, report
-from tinygan.metrics import Score
+import tinygan as tg
+from tinygan import data, plots
+from tinygan.look import report
+from tinygan.look.metrics import Score
 
 STEPS = 400
 SCORE = Score(2000, 31.4, 0.9, 0.5, 2.2, (0.05, 0.15) + (0.1,) * 8)
@@ -147,6 +150,16 @@ def test_the_largest_page_stays_small(tmp_path, rng):
 def test_png(width, rng):
     grey = rng.integers(0, 16, (5, width)) / 15
     assert np.abs(decoded(report.png(grey)) - grey).max() < 1e-6
+
+
+def test_there_is_one_palette():
+    """Every colour that a page names is in page.css, for light and for dark, and the curves have those of the plots."""
+    folder = Path(tg.__file__).parent
+    sources = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.suffix in (".css", ".py"))
+    palette = (folder / "look" / "page.css").read_text(encoding="utf-8")
+    for name in re.findall(r"var\((--\w+)\)", sources):
+        assert palette.count(f" {name}: ") == 2, name
+    assert f"--blue: {plots.BLUE}; --orange: {plots.ORANGE};" in palette
 
 
 def test_points_are_drawn_and_what_makes_no_sense_is_left_out(tmp_path, points):

@@ -2,6 +2,8 @@
 
 Read them in this order: tensor, ops, conv, norm, losses, layers, optim, gradcheck, models, training.
 """
+from importlib import import_module
+
 from . import backend, data, group, losses, models, ops
 from .backend import seed, to_device, to_numpy
 from .errors import Diverged, TinyganError, WorkerLost
@@ -12,3 +14,10 @@ from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyRe
 from .optim import SGD, Adam
 from .tensor import Tensor, grad, no_grad
 from .training import GAN
+
+
+def __getattr__(name):
+    """tinygan.plots and tinygan.metrics lie in look/, and load when first used: matplotlib would slow every import."""
+    if name in ("plots", "metrics"):
+        return import_module(f".look.{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

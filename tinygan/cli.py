@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import animation, lessons, plots, proofs, run
+from . import lessons, proofs, run
 from .errors import TinyganError
+from .look import animation, plots
 from .presets import PRESETS, STUDIES
 from .proofs import museum
 from .training import GAN

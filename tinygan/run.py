@@ -28,11 +28,12 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import animation, checkpoint, diagnosis, group, metrics, plots, report
+from . import checkpoint, group
 from .backend import available, to_numpy
 from .cuda import explained
 from .errors import Diverged, TinyganError, WorkerLost, brief
-from .landscape import ARROWS, landscape, window
+from .look import animation, diagnosis, metrics, plots, report
+from .look.landscape import ARROWS, landscape, window
 from .presets import PRESETS, STUDIES, stabilised
 from .training import BELIEFS, GAN
 

@@ -24,7 +24,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import tinygan as tg
-from tinygan import metrics, plots
+from tinygan.look import metrics, plots
 
 from . import descend
 from .conditional import LATENT, Projection, draw, train as train_gan

@@ -29,7 +29,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygan as tg
-from tinygan import group, plots
+from tinygan import group
+from tinygan.look import plots
 from tinygan.losses import cross_entropy, discriminator_loss, generator_loss
 
 from . import descend, outputs, share, together

@@ -30,7 +30,7 @@ features stands beside it.
 import numpy as np
 
 import tinygan as tg
-from tinygan import metrics, plots
+from tinygan.look import metrics, plots
 
 from . import descend, share, together
 

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 import tinygan as tg
-from tinygan import plots
+from tinygan.look import plots
 from tinygan.losses import discriminator_loss
 
 from . import descend, outputs, share, together

@@ -23,7 +23,7 @@ or fainter here and there, for the units share the work.
 import numpy as np
 
 import tinygan as tg
-from tinygan import animation, metrics, plots
+from tinygan.look import animation, metrics, plots
 
 LATENT, BATCH, LR = 100, 32, 1e-3
 MIDDLE = 7                      # layers of G before the unit: 7×7×64

@@ -40,7 +40,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import tinygan as tg
-from tinygan import group, plots
+from tinygan import group
+from tinygan.look import plots
 from tinygan.losses import cross_entropy, discriminator_loss, log_sum_exp
 from tinygan.ops import concatenate
 

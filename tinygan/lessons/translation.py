@@ -23,7 +23,8 @@ Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent 
 import numpy as np
 
 import tinygan as tg
-from tinygan import metrics, ops, plots
+from tinygan import ops
+from tinygan.look import metrics, plots
 from tinygan.losses import (discriminator_loss, generator_loss, least_squares_discriminator_loss,
                             least_squares_generator_loss)
 

@@ -25,7 +25,7 @@ samples the classifier is sure of 69 in a hundred, not 50, while the class entro
 import numpy as np
 
 import tinygan as tg
-from tinygan import metrics, plots
+from tinygan.look import metrics, plots
 
 from . import descend, share, together
 

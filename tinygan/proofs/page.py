@@ -3,40 +3,10 @@ import html as markup
 
 import numpy as np
 
-from . import mathml
 from ..gradcheck import TOLERANCE
+from ..look.page import html_page
+from . import mathml
 
-STYLE = """
-:root { --ink: #1d2330; --soft: #6b7280; --line: #dfe3ea; --paper: #fbfaf7; --card: #fff;
-        --good: #1a7f4b; --bad: #c0262d }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8ee; --soft: #98a1b3; --line: #333a48; --paper: #14171e; --card: #1b1f28;
-          --good: #4fc487; --bad: #ff7b7b }
-}
-body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 58rem; color: var(--ink); background: var(--paper);
-       font: 16px/1.55 "Iowan Old Style", Charter, Georgia, "Times New Roman", serif }
-h1 { font-size: 2.1rem; line-height: 1.2; margin: 0 0 .75rem } h2 { margin: 3rem 0 .75rem; font-size: 1.4rem }
-h3 { margin: 0; font: 600 1rem ui-monospace, Menlo, Consolas, monospace }
-math { font-size: 1.12em } .display { margin: 1.1rem 0; text-align: center }
-nav a { margin-right: 1.1em } a { color: inherit; text-decoration-color: var(--soft) }
-.summary { font-size: 1.15rem; padding: .8rem 1.1rem; border-left: .3rem solid var(--good); background: var(--card) }
-.summary.bad { border-color: var(--bad) }
-article { margin: 1rem 0; padding: 1rem 1.25rem; border: 1px solid var(--line); border-radius: .5rem;
-          background: var(--card) }
-header { display: flex; justify-content: space-between; gap: 1rem; align-items: baseline }
-.place, .note, th, summary { color: var(--soft); font-size: .84rem; font-weight: normal }
-.equation { display: flex; flex-wrap: wrap; align-items: baseline; gap: .35rem 2.2rem; margin: .6rem 0 }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums }
-th { text-align: left } td, th { padding: .16rem .8rem .16rem 0; border-top: 1px solid var(--line) }
-td.number, th.number { text-align: right; font-family: ui-monospace, Menlo, Consolas, monospace; font-size: .8rem }
-.cases { table-layout: fixed } .cases td:first-child { width: 32% }
-.cases td:last-child { width: 4rem; text-align: right }
-.cases td { vertical-align: top; color: var(--soft) } .cases td:first-child { color: inherit }
-.error { font: .78rem ui-monospace, Menlo, Consolas, monospace } .cases .proved, .proved { color: var(--good) }
-.cases .WRONG, .WRONG { color: var(--bad); font-weight: bold }
-svg { vertical-align: middle } details { margin-top: .5rem } summary { cursor: pointer }
-pre { margin: .2rem 0; font: .85rem ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap }
-"""
 TITLES = {"tensor": "The engine", "ops": "Elementary operations", "conv": "Convolution", "norm": "Batch normalisation",
           "losses": "Losses", "layers": "Layers", "optim": "Optimisers", "models": "Models",
           "training": "A whole step of the game"}
@@ -52,19 +22,14 @@ def html_of(proofs, summary):
         sections += f'<section id="{chapter}"><h2>{TITLES[chapter]}</h2>{articles}</section>'
     bad = "" if all(p.holds for p in proofs) else " bad"
     identity = mathml.mathml("⟨∂⟨u, f⟩/∂x, v⟩ = d/dt ⟨u, f(x + t·v)⟩", display=True)
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"/><title>tinygan: every derivative, proved</title>
-<meta name="viewport" content="width=device-width"/><style>{STYLE}</style></head><body>
-<h1>Every derivative, proved</h1>
-<p class="summary{bad}">{markup.escape(summary)}</p>
+    return html_page("tinygan: every derivative, proved", f"""<p class="summary{bad}">{markup.escape(summary)}</p>
 <p>The derivative that the code computes, on the left, beside two values of the function, on the right, for a random
 cotangent {mathml.mathml("u")}, and for each input and parameter {mathml.mathml("x")} a random direction
 {mathml.mathml("v")}, in double precision:</p>
 <div class="display">{identity}</div>
 <p>Each dot below is one such comparison; the further to the left, the better they agree, from 1 down to
 {mathml.mathml("10⁻¹⁶")}. The line is the largest error allowed. Order 2 is the derivative of the derivative.</p>
-<nav>{links}</nav>{sections}</body></html>
-"""
+<nav>{links}</nav>{sections}""", "proofs.css")
 
 
 def _grouped(proofs, key):
@@ -120,7 +85,7 @@ def _dots(proof):
     dots = "".join(f'<circle cx="{place(row.error):.1f}" cy="8" r="3" fill="currentColor" opacity="0.55"/>'
                    for row in proof.rows)
     limit = place(TOLERANCE[proof.order])
-    return (f'<svg width="138" height="16" class="{proof.verdict}"><path d="M5 8H133" stroke="var(--line)"/>'
+    return (f'<svg width="138" height="16" class="{proof.verdict}"><path d="M5 8H133" stroke="var(--rule)"/>'
             f'<path d="M{limit:.0f} 2V14" stroke="var(--soft)"/>{dots}</svg>')
 
 

@@ -30,6 +30,7 @@ and 4.1 for R1. Extragradient: Korpelevich (1976); Gidel et al., "A Variational 
 import numpy as np
 
 from ..errors import TinyganError
+from ..look.animation import figures_gif
 from ..losses import LOSSES
 from ..ops import concatenate, sum
 from ..tensor import Tensor, grad
@@ -157,7 +158,7 @@ def study(folder, seed=0, steps=400, say=print):
 
     shown = np.linspace(1, steps, FRAMES).astype(int).tolist()
     draw(steps, near).savefig(folder / "portrait.png", dpi=120)
-    pictures.gif([draw(step) for step in sorted(set(shown))], folder / "portrait.gif")
+    figures_gif([draw(step) for step in sorted(set(shown))], folder / "portrait.gif")
     say(_table(results, steps))
     return results
 

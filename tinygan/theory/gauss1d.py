@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..layers import Dense, Sequential, Tanh
+from ..look.animation import figures_gif
 from ..losses import discriminator_loss, generator_loss
 from ..optim import Adam
 from ..tensor import Tensor, grad, no_grad
@@ -207,7 +208,7 @@ def study(folder, seed=0, steps=1500, say=print):
     pictures.optimal(X, cases).savefig(folder / "optimal.png", dpi=100)
     few = np.unique((np.array([0, 0.25, 0.5, 1]) * (len(story) - 1)).astype(int)).tolist()
     pictures.game(X, p, story, few).savefig(folder / "game.png", dpi=100)
-    pictures.gif([pictures.game(X, p, story, [k]) for k in range(len(story))], folder / "game.gif")
+    figures_gif([pictures.game(X, p, story, [k]) for k in range(len(story))], folder / "game.gif")
     say(_table(results, story))
     return results
 

@@ -3,32 +3,20 @@ import csv
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
-from ..animation import drawn, save
-from ..plots import BLUE, GREY, ORANGE
+from ..look.plots import BLUE, GREEN, GREY, ORANGE, PURPLE
 
-GREEN, PURPLE = "#009e73", "#cc79a7"       # from the same palette as BLUE and ORANGE
 COLOURS = {"simultaneous": ORANGE, "alternating": PURPLE, "extragradient": BLUE, "R1": GREEN}
-VIEW = 3.0                                 # half the width of the portrait
-SHOWN = (-4, 8)                            # part of the line
-SEEN = 1e-3                                # D* is drawn where p + q is more: nothing tells D what to say elsewhere
-ARROW = 1.5                                # length of an arrow for a gradient of 1
+VIEW = 3.0                     # half the width of the portrait
+X_RANGE = (-4, 8)              # the part of the line that is drawn
+LEAST_DENSITY = 1e-3           # D* is drawn where p + q is more than this: elsewhere nothing tells D what to say
+ARROW = 1.5                    # length of the arrow for a gradient of 1
 
 
 def write_csv(path, names, rows):
     """A line with the names of the columns, and one for each row."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([names, *rows])
-
-
-def gif(figures, path):
-    """Figures, one after the other, for ever again; the last one stays for two seconds."""
-    pictures = [drawn(figure) for figure in figures]
-    # One palette for all: one for each frame would make colours flicker.
-    palette = pictures[-1].quantize(128, Image.Quantize.MAXCOVERAGE)
-    frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    save(frames, path, [120] * (len(frames) - 1) + [2000])
 
 
 # gauss1d
@@ -42,10 +30,10 @@ def optimal(x, cases):
     for (upper, lower), (title, p, q, belief, gradients) in zip(axes.T, cases):
         _densities(upper, x, p, q)
         _beliefs(upper, x, p, q, belief)
-        upper.set(title=title, xlim=SHOWN, ylim=(0, 1.02))
+        upper.set(title=title, xlim=X_RANGE, ylim=(0, 1.02))
         for (loss, (learned, exact)), colour in zip(gradients.items(), (GREEN, PURPLE)):
             lower.plot(x, learned, color=colour, label=loss)
-            lower.plot(x, np.where(p + q > SEEN, exact, np.nan), color="black", linestyle="--", linewidth=1)
+            lower.plot(x, np.where(p + q > LEAST_DENSITY, exact, np.nan), color="black", linestyle="--", linewidth=1)
         lower.set(xlabel="x")
         _bare(upper, lower)
     axes[0, 0].set_ylabel("density, and D's belief: real")
@@ -62,7 +50,7 @@ def game(x, p, story, chosen):
     """The densities and D at the chosen moments, side by side; below, the losses until the last of them.
 
     story: [Moment] of gauss1d.py; chosen: indices in it."""
-    figure = Figure(figsize=(3.4 * len(chosen) + 0.6 if len(chosen) > 1 else 6.4, 7.6), dpi=80, layout="constrained")
+    figure = Figure(figsize=(3.4 * len(chosen) + 0.6 if len(chosen) > 1 else 6.4, 7.6), layout="constrained")
     rows = figure.subplot_mosaic([[f"{row}{k}" for k in chosen] for row in "ab"] + [["losses"] * len(chosen)])
     for k in chosen:
         upper, lower, moment = rows[f"a{k}"], rows[f"b{k}"], story[k]
@@ -73,8 +61,8 @@ def game(x, p, story, chosen):
         upper.plot(moment.fakes, level, color=ORANGE, marker=".", markersize=3, linestyle="none")
         upper.plot([], [], color=ORANGE, marker="<", label="−∂L_G/∂x at some fakes")
         _beliefs(lower, x, p, moment.q, moment.belief)
-        upper.set(title=f"step {moment.step:,}", xlim=SHOWN, ylim=(-0.16, 1.02))
-        lower.set(xlabel="x", xlim=SHOWN, ylim=(0, 1.02))
+        upper.set(title=f"step {moment.step:,}", xlim=X_RANGE, ylim=(-0.16, 1.02))
+        lower.set(xlabel="x", xlim=X_RANGE, ylim=(0, 1.02))
         lower.axhline(0.5, color=GREY, linewidth=0.6)
         _bare(upper, lower)
     rows[f"a{chosen[0]}"].set_ylabel("density")
@@ -101,7 +89,7 @@ def _densities(axis, x, p, q):
 
 def _beliefs(axis, x, p, q, belief):
     axis.plot(x, belief, color=BLUE, label="D, learned")
-    seen = p + q > SEEN
+    seen = p + q > LEAST_DENSITY
     best = np.full(len(x), np.nan)
     best[seen] = p[seen] / (p + q)[seen]
     axis.plot(x, best, color="black", linestyle="--", linewidth=1.2, label="D* = p/(p + q)")
@@ -120,7 +108,7 @@ def portrait(fields, far, near, step, title):
 
     fields: {title of a game: (ψ, θ, ψ̇, θ̇)}; far: {game: {method: trajectory (steps + 1, 2)}};
     near: {game: {method: (trajectory, |λ|)}} or None."""
-    figure = Figure(figsize=(10, 9.6 if near else 5.8), dpi=80, layout="constrained")
+    figure = Figure(figsize=(10, 9.6 if near else 5.8), layout="constrained")
     axes = figure.subplots(2 if near else 1, 2, squeeze=False, height_ratios=(5, 3) if near else None)
     for column, (game, field) in enumerate(fields.items()):
         axis = axes[0, column]

@@ -1,34 +1,37 @@
-"""Pictures of a run. Drawn with matplotlib's Figure alone, so no window opens and no notebook is disturbed.
+"""Pictures of a run. They are drawn without pyplot, so no window opens and a notebook's settings stay as they are.
 
-Each function writes its picture to `path`; without a path it returns it as an Image of Pillow's, which a notebook shows
-when it is a cell's last value."""
-from io import BytesIO
-
+Each function writes its picture to `path`. Without a path it returns the picture as an Image of Pillow's; a notebook
+shows that when it is the last value of a cell."""
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
-from PIL import Image                       # Pillow: matplotlib, which is a dependency, cannot do without it
+from matplotlib.figure import Figure
+from PIL import Image                       # Pillow, without which matplotlib cannot be installed
 
+from ..errors import TinyganError
 from .diagnosis import LOG_4, are_beliefs
-from .errors import TinyganError
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"      # told apart by colour-blind readers too (Okabe & Ito 2008)
-ZOOM, GAP = 3, 2                                          # size of a pixel, and gap between images, in the picture
+# Colour-blind readers can tell these apart too (Okabe & Ito 2008). page.css has the same blue and orange.
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#777777"
+PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])       # light: dots and arrows lie on it
+GAP = 2                        # pixels of paper between two images of a sheet
+ZOOM = 3                       # `samples` draws each pixel 3 × 3
+DPI = 120                      # dots for each inch of a figure, unless the caller says otherwise
 
 
 def samples(images, path=None, columns=10):
-    """A grid of images (N, H, W, 1) in [−1, 1], dark ink on white paper, each pixel drawn 3×3."""
-    paper = np.pad(sheet(images, columns), GAP, constant_values=1)
-    picture = Image.fromarray(np.uint8(255 * paper + 0.5).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
-    return picture if path is None else picture.save(path)
+    """A grid of images (N, H, W, 1) in [−1, 1], dark ink on white paper."""
+    grid = picture(np.pad(sheet(images, columns), GAP, constant_values=1), ZOOM)
+    return grid if path is None else grid.save(path)
 
 
 def sheet(images, columns=10):
     """Images (N, H, W, 1) in [−1, 1] → one sheet (height, width) in [0, 1], dark ink on white paper; NaN is grey.
 
-    TinyganError for arrays of any other kind."""
+    TinyganError for an array of another shape."""
     if images.ndim != 4 or images.shape[3] != 1:
-        raise TinyganError(f"an array of shape {images.shape} came to be drawn: expected grey images (N, H, W, 1)")
+        raise TinyganError(f"got an array of shape {images.shape} to draw, expected grey images (N, H, W, 1): "
+                           "reshape it, or draw one colour at a time")
     n, height, width = images.shape[:3]
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -39,11 +42,22 @@ def sheet(images, columns=10):
     return paper
 
 
+def picture(paper, zoom=1, greys=256):
+    """A sheet in [0, 1] as an Image with so many levels of grey, each pixel drawn zoom × zoom."""
+    levels = ((greys - 1) * paper + 0.5).astype(np.uint8) * (255 // (greys - 1))
+    return Image.fromarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
+
+
+def drawn(figure, dpi=DPI):
+    """A matplotlib Figure as an Image."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
 def _finished(figure, path):
-    """Save the figure; or, without a path, return it as a picture."""
-    target = path or BytesIO()
-    figure.savefig(target, dpi=120)
-    return None if path else Image.open(target)
+    return drawn(figure) if path is None else figure.savefig(path, dpi=DPI)
 
 
 def progress(frames, path=None):
@@ -61,7 +75,7 @@ def progress(frames, path=None):
 
 
 def rows(named, path=None, title=""):
-    """named: [(label, images (n, H, W, 1) in [−1, 1])], equally many each. A row for each, its label on the left."""
+    """named: [(label, images (n, H, W, 1) in [−1, 1])], the same n for all. A row for each, its label on the left."""
     columns, height = len(named[0][1]), named[0][1].shape[1] + GAP
     paper = sheet(np.concatenate([images for _, images in named]), columns)
     inches = max(0.7, 4 / columns)                                      # of one image; the title needs some room
@@ -99,23 +113,21 @@ def losses(history, path=None):
 
 
 def _curves(axis, history, lines):
-    """Each metric as a pale line, and on top its mean over the 1/50 of the run around each step."""
+    """Each metric as a pale line, and over it a mean: at each step, that of the 1/50 of the run around it."""
     for name, label, colour in lines:
         values = np.array(history[name])
         steps, width = np.arange(1, len(values) + 1), max(1, len(values) // 50)
         axis.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7)
-        window = np.ones(width)             # at both ends of the run only part of it is filled
+        window = np.ones(width)             # at both ends of the run it holds fewer steps: hence the division
         smooth = np.convolve(values, window, mode="same") / np.convolve(np.ones(len(values)), window, mode="same")
         axis.plot(steps, smooth, color=colour, label=label, marker="o" if len(values) == 1 else None)
-
-
-PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])      # under dots and arrows
 
 
 def landscape(step, points, real, surface, arrows, extent, beliefs=True):
     """A Figure: D's surface as shading, generated points (N, 2) over real ones, and the pull on the first of them.
 
-    surface, arrows, extent: as in landscape.py; beliefs: whether the surface is σ(D), from 0 to 1, or D's raw score."""
+    surface, arrows, extent: as landscape.py computes them; beliefs: True where the surface is σ(D), from 0 to 1, and
+    False where it is D's raw score."""
     figure = Figure(figsize=(6.4, 6.2), layout="constrained")
     axis = figure.subplots()
     shades = axis.imshow(surface, cmap=PALE, origin="lower", extent=extent, vmin=0 if beliefs else None,
@@ -124,7 +136,7 @@ def landscape(step, points, real, surface, arrows, extent, beliefs=True):
     axis.scatter(*real.T, s=12, color=GREY, linewidths=0, label="real")
     axis.scatter(*points.T, s=5, color=ORANGE, linewidths=0, label="generated")
     lengths = np.linalg.norm(arrows, axis=1)
-    longest = max(np.percentile(lengths, 90), np.finfo(float).tiny)      # a tenth may be longer: they are cut
+    longest = max(np.percentile(lengths, 90), np.finfo(float).tiny)      # the longest tenth is cut to this length
     cut = arrows / np.maximum(lengths, longest)[:, None] * (extent[1] - extent[0]) / 10
     axis.quiver(*points[:len(arrows)].T, *cut.T, angles="xy", scale_units="xy", scale=1, width=0.003, color="black")
     axis.plot([], [], color="black", linewidth=1.2, label="−∂L/∂x of G's loss")
@@ -134,7 +146,7 @@ def landscape(step, points, real, surface, arrows, extent, beliefs=True):
 
 
 def scatter(points, path=None, real=None):
-    """Generated points (N, 2), on top of real ones where they are given."""
+    """Generated points (N, 2), drawn over the real ones if these are given."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axis = figure.subplots()
     if real is not None:

@@ -1,27 +1,28 @@
-"""What went well in a game and what did not, in plain sentences, each with the number it rests on."""
+"""What went well in a game and what did not, in plain sentences, each with the number that it rests on."""
 import numpy as np
 
-from .backend import array_module, to_numpy
+from ..backend import array_module, to_numpy
 
-WON, LOST = 0.95, 0.05         # D wins where D(x) is above the one and D(G(z)) below the other
-BLIND = 0.05                   # D hardly tells real from fake where D(x) − D(G(z)) is below
-FEW_STEPS = 100                # too few to judge a game by
-LOOKED_AT = 500                # samples that are compared pair by pair
-LOG_4 = float(np.log(4))       # D's loss when it can only guess
+SURE_REAL, SURE_FAKE = 0.95, 0.05       # D wins while D(x) is above the one and D(G(z)) below the other
+GUESSING = 0.05                         # D only guesses while D(x) − D(G(z)) is below this
+MIN_STEPS = 100                         # a shorter game is not judged
+COMPARED = 500                          # samples that are compared with each other, pair by pair
+LOG_4 = float(np.log(4))                # D's loss when it can only guess
 
 
 def findings(history, samples=None, real=None, score=None, real_score=None):
-    """A list of sentences about a run: what is wrong, and where nothing is, that.
+    """A list of sentences about a run: what is wrong with it, or that nothing is.
 
-    history: {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number a step, as GAN.fit returns it
-    samples, real: arrays (N, …) of generated and of real images or points; score, real_score: their metrics.Score
-    What is not given is not spoken of."""
+    history              {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number a step, from GAN.fit
+    samples, real        arrays (N, …) of generated and of real images or points
+    score, real_score    their metrics.Score
+    There are no sentences about what is not given."""
     sentences = [_finite(history), _balance(history, score, real_score)]
     if score and real_score:
         sentences += [_likeness(score, real_score), _classes(score)]
     if samples is not None and real is not None and np.isfinite(samples).all():
-        looks = (_duplicates, _contrast) if real.ndim == 4 else (_precision, _coverage)
-        sentences += [look(samples, real) for look in looks]
+        checks = (_duplicates, _contrast) if real.ndim == 4 else (_precision, _coverage)
+        sentences += [check(samples, real) for check in checks]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -31,7 +32,7 @@ def _finite(history):
     steps = len(history["d_loss"])
     broken = np.flatnonzero(~np.isfinite(list(history.values())).all(axis=0))
     if len(broken):
-        return (f"The game broke at step {broken[0] + 1:,} of {steps:,}: a loss is no finite number there, and one "
+        return (f"The game broke at step {broken[0] + 1:,} of {steps:,}: a loss is not a finite number there, and one "
                 "such step spoils the weights. Try a smaller learning rate.")
     return f"Every loss is a finite number, in all {steps:,} steps." if steps else "No step was played."
 
@@ -39,23 +40,23 @@ def _finite(history):
 def _balance(history, score, real_score):
     """How D and G stand to each other in the last quarter of the run."""
     steps, last = len(history["d_loss"]), {name: values[-(len(values) // 4):] for name, values in history.items()}
-    if steps < FEW_STEPS or not np.isfinite(list(last.values())).all():
-        return f"{steps:,} steps are too few to judge the game by." if 0 < steps < FEW_STEPS else None
+    if steps < MIN_STEPS or not np.isfinite(list(last.values())).all():
+        return f"{steps:,} steps are too few to judge the game by." if 0 < steps < MIN_STEPS else None
     d_loss, g_loss, d_real, d_fake = (np.mean(last[name]) for name in ("d_loss", "g_loss", "d_real", "d_fake"))
     over = f"over the last {len(last['d_loss']):,} steps"
     if not are_beliefs(history):
-        return (f"D gives scores, no beliefs: {d_real:.2f} to real and {d_fake:.2f} to fake {over}. "
+        return (f"D gives scores, not beliefs: {d_real:.2f} to real and {d_fake:.2f} to fake {over}. "
                 f"Only their difference, {d_real - d_fake:.2f}, says something.")
     sigma = f"{d_fake:.2f}" if d_fake >= 0.01 else f"{d_fake:.1g}"
     beliefs = f"D(x) = {d_real:.2f} and D(G(z)) = {sigma}"
-    if d_real > WON and d_fake < LOST and g_loss < 0:               # only the saturating loss is negative
+    if _d_wins(d_real, d_fake) and g_loss < 0:                      # only the saturating loss is negative
         return (f"G has no gradient: D has won, {beliefs} {over}, and the saturating loss leaves G a gradient of "
                 f"σ(a) ≈ {sigma} for each sample. The non-saturating loss would leave {1 - d_fake:.2f}.")
-    if d_real > WON and d_fake < LOST:
+    if _d_wins(d_real, d_fake):
         return (f"D is too strong: {beliefs} {over}. G's gradient of the saturating loss would be σ(a) ≈ {sigma} "
-                f"for each sample; the non-saturating loss keeps it at {1 - d_fake:.2f}, but says little of what to "
-                "mend. Try a smaller learning rate for D.")
-    if d_real - d_fake < BLIND:
+                f"for each sample; the non-saturating loss keeps it at {1 - d_fake:.2f}, but it says little about what "
+                "to change. Try a smaller learning rate for D.")
+    if d_real - d_fake < GUESSING:
         return (f"D only guesses: {beliefs} {over}, its loss {d_loss:.3f} beside log 4 = {LOG_4:.3f}. That is either "
                 "the perfect end, where nobody can tell the samples from real ones, or a D that sees nothing"
                 + _which_end(score, real_score))
@@ -63,11 +64,15 @@ def _balance(history, score, real_score):
             f"{d_loss:.2f}, and {LOG_4:.2f} = log 4 if it could only guess.")
 
 
-def are_beliefs(history):
-    """Whether d_real and d_fake are means of probabilities σ(a), as in the minimax game, or of raw scores.
+def _d_wins(d_real, d_fake):
+    return d_real > SURE_REAL and d_fake < SURE_FAKE
 
-    Beliefs lie in [0, 1], and −log is convex, so that by Jensen's inequality
-    L_D = −E log σ(a_real) − E log(1 − σ(a_fake)) ≥ −log D(x) − log(1 − D(G(z))).  Scores sooner or later break one."""
+
+def are_beliefs(history):
+    """True if d_real and d_fake are means of probabilities σ(a), as in the minimax game, False if of raw scores.
+
+    Means of probabilities lie in [0, 1], and as −log is convex, Jensen's inequality says that
+    L_D = −E log σ(a_real) − E log(1 − σ(a_fake)) ≥ −log D(x) − log(1 − D(G(z))).  Scores break one of these rules."""
     table = np.array([history[name] for name in ("d_loss", "d_real", "d_fake")], np.float64)
     d_loss, d_real, d_fake = table[:, np.isfinite(table).all(axis=0)]
     if not ((0 <= d_real) & (d_real <= 1) & (0 <= d_fake) & (d_fake <= 1)).all():
@@ -95,68 +100,70 @@ def _likeness(score, real_score):
 
 
 def _classes(score):
-    rare = [str(digit) for digit, share in enumerate(score.classes) if share < 0.01]
+    rare = [str(digit) for digit, frequency in enumerate(score.classes) if frequency < 0.01]
     if rare:
         return (f"Collapse: G paints {10 - len(rare)} of the ten classes; of {', '.join(rare)} there are fewer "
-                f"than 1 % each among {score.n:,} samples.")
+                f"than 1% each among {score.n:,} samples.")
     rarest = int(np.argmin(score.classes))
     return f"All ten classes are there, the rarest, {rarest}, with {score.classes[rarest]:.1%} of {score.n:,} samples."
 
 
 def _duplicates(samples, real):
-    """Near-duplicate: closer than half the distance that is usual between a real digit and its nearest other one."""
-    n = min(len(samples), len(real), LOOKED_AT)
+    """Near-duplicates are closer than half the median distance from a real digit to the nearest other one."""
+    n = min(len(samples), len(real), COMPARED)
     if n < 2:
         return None
     _, among_samples = nearest(samples[:n], samples[:n], skip=np.arange(n))
     _, among_real = nearest(real[:n], real[:n], skip=np.arange(n))
     close = np.median(among_real) / 2
-    twins, real_twins = np.mean(among_samples < close), np.mean(among_real < close)
-    verdict = "Collapse: many samples are nearly equal" if twins > real_twins + 0.15 else "The samples differ"
-    return (f"{verdict}: {twins:.0%} of {n} have a near-duplicate among the others (closer than {close:.1f}), of as "
-            f"many real digits {real_twins:.0%}.")
+    close_samples, close_real = np.mean(among_samples < close), np.mean(among_real < close)
+    verdict = "Collapse: many samples are nearly equal" if close_samples > close_real + 0.15 else "The samples differ"
+    return (f"{verdict}: {close_samples:.0%} of {n} have a near-duplicate among the others (closer than {close:.1f}), "
+            f"of as many real digits {close_real:.0%}.")
 
 
 def _contrast(samples, real):
-    painted, expected = np.abs(samples).mean(), np.abs(real[:LOOKED_AT]).mean()
+    painted, expected = np.abs(samples).mean(), np.abs(real[:COMPARED]).mean()
     washed_out = painted < expected - 0.1
     verdict = "The samples are grey and washed-out" if washed_out else "Ink and paper are as they should be"
     return f"{verdict}: a pixel is on average {painted:.2f} from middle grey, in real digits {expected:.2f}."
 
 
 def _precision(samples, real):
-    share, near = _near(samples, real, spread(real))
-    verdict = "The samples lie where the data is" if share > 0.9 else "Many samples lie beside the data"
-    return f"{verdict}: {share:.0%} within {near:.2g} of a real point."
+    near = spread(real) / 10
+    hits = _fraction_near(samples, real, near)
+    verdict = "The samples lie where the data is" if hits > 0.9 else "Many samples lie beside the data"
+    return f"{verdict}: {hits:.0%} within {near:.2g} of a real point."
 
 
 def _coverage(samples, real):
-    share, near = _near(real, samples, spread(real))
-    verdict = ("All of the data is reached" if share > 0.95 else "Parts of the data are missed" if share > 0.75 else
+    near = spread(real) / 10
+    reached = _fraction_near(real, samples, near)
+    verdict = ("All of the data is reached" if reached > 0.95 else "Parts of the data are missed" if reached > 0.75 else
                "Collapse: much of the data is never made")
-    return f"{verdict}: {share:.0%} of the real points have a sample within {near:.2g}."
+    return f"{verdict}: {reached:.0%} of the real points have a sample within {near:.2g}."
 
 
-def _near(points, others, scale):
-    """The share of the points that have another one within a tenth of the scale, and that distance."""
-    n = 4 * LOOKED_AT
-    return np.mean(nearest(points[:n], others[:n])[1] < scale / 10), scale / 10
+def _fraction_near(points, others, distance):
+    """The fraction of the points that have one of the others within the distance."""
+    n = 4 * COMPARED
+    return np.mean(nearest(points[:n], others[:n])[1] < distance)
 
 
 def nearest(queries, references, skip=None, chunk=2000):
     """For each query (N, …) the nearest reference (M, …), by Euclidean distance: (indices (N,), distances (N,)).
 
     skip: for each query the index of a reference that does not count, itself for instance.
-    ‖q − r‖² = ‖q‖² − 2⟨q, r⟩ + ‖r‖², a matrix product for each chunk of references, finds it; its distance is then
-    computed from the difference, which rounding does not spoil."""
+    The search uses ‖q − r‖² = ‖q‖² − 2⟨q, r⟩ + ‖r‖², one matrix product for each chunk of references. Rounding spoils
+    this where it is small, so the distance of the one found is computed from q − r."""
     queries, references = (np.reshape(x, (len(x), -1)) for x in (queries, references))
     queries, rows = queries.astype(np.float64), np.arange(len(queries))
     best, least = np.zeros(len(queries), np.int64), np.full(len(queries), np.inf)
     for start in range(0, len(references), chunk):
-        part = references[start:start + chunk].astype(np.float64)
-        squares = (part * part).sum(axis=1) - 2 * queries @ part.T              # (N, chunk), without ‖q‖²
+        some = references[start:start + chunk].astype(np.float64)
+        squares = (some * some).sum(axis=1) - 2 * queries @ some.T              # (N, chunk), without ‖q‖²
         if skip is not None:
-            here = (start <= skip) & (skip < start + len(part))
+            here = (start <= skip) & (skip < start + len(some))
             squares[rows[here], skip[here] - start] = np.inf
         found = squares.argmin(axis=1)
         closer = squares[rows, found] < least
@@ -165,28 +172,28 @@ def nearest(queries, references, skip=None, chunk=2000):
 
 
 class Watch:
-    """A callback for GAN.fit that says one line, once, when D wins for long, and one when the samples collapse.
+    """A callback for GAN.fit that says so when D keeps winning, and when the samples collapse: one line each, once.
 
     say: a function of a string, print for instance; real: the real data, whose spread the samples' is compared with.
-    It looks every `every` steps, at that step's metrics and at 16 samples of a fixed noise; in all other steps nothing
-    waits for the device. It speaks when three looks in a row agree: a game swings, and it starts from grey."""
+    It looks at every `every`-th step, at its metrics and at 16 samples of a fixed noise; no other step waits for the
+    device. It speaks when PATIENCE looks agree, for a game swings, and at the start all samples are grey."""
 
-    LOOKS = 3
+    PATIENCE = 3               # looks in a row
 
     def __init__(self, real, say, every=100):
         self.say, self.every, self.noise = say, every, None
-        self.real_spread = spread(real[:LOOKED_AT])
+        self.real_spread = spread(real[:COMPARED])
         self.in_a_row, self.said = {"D wins": 0, "collapse": 0}, set()
 
     def __call__(self, gan, metrics):
         if gan.steps % self.every:
             return
-        if gan.loss in ("non_saturating", "saturating"):            # else D gives scores, no beliefs
+        if gan.loss in ("non_saturating", "saturating"):            # in the other games D gives scores, not beliefs
             xp = array_module(metrics["d_real"])
             d_real, d_fake = to_numpy(xp.stack([metrics["d_real"], metrics["d_fake"]])).tolist()
-            self._count("D wins", d_real > WON and d_fake < LOST,
-                        f"D has been winning for the last {self.LOOKS * self.every:,} steps: D(x) is {d_real:.2f} and "
-                        f"D(G(z)) {d_fake:.2g}, so G learns little; try a smaller learning rate for D")
+            self._count("D wins", _d_wins(d_real, d_fake),
+                        f"D has been winning for the last {self.PATIENCE * self.every:,} steps: D(x) is {d_real:.2f} "
+                        f"and D(G(z)) {d_fake:.2g}, so G learns little; try a smaller learning rate for D")
         if self.noise is None:
             self.noise = np.random.default_rng(1).standard_normal((16, gan.latent))
         now = spread(gan.generate(self.noise))
@@ -196,7 +203,7 @@ class Watch:
 
     def _count(self, kind, seen, line):
         self.in_a_row[kind] = self.in_a_row[kind] + 1 if seen else 0
-        if self.in_a_row[kind] >= self.LOOKS and kind not in self.said:
+        if self.in_a_row[kind] >= self.PATIENCE and kind not in self.said:
             self.said.add(kind)
             self.say(line)
 

@@ -1,26 +1,25 @@
-"""A finished run as one HTML page that needs nothing else: no network, no library, every picture inside.
+"""A finished run as one HTML page that needs nothing else: every picture stands inside it.
 
-It opens from a disk or an e-mail, in light and dark, on a phone, on paper. Curves are drawn as SVG that stretches with
-the page, and digits are PNGs of 16 greys.
+It opens from a disk or an e-mail, in light and dark, on a phone, on paper. Curves and points are SVG, which stretches
+with the page; digits are PNGs of 16 greys. Its look is in report.css, the slider's work in report.js.
 """
 import base64
-import struct
-import zlib
 from html import escape
+from io import BytesIO
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from .diagnosis import LOG_4, are_beliefs, nearest
-from .plots import sheet
+from .page import html_page
+from .plots import picture, sheet
 
-COMPARED = 500                 # real digits whose nearest other digit is looked up
-SHOWN = 100                    # digits of a sheet
-DOTS = 1000                    # points of a scatter
+COMPARED = 500                 # real digits whose distance to the nearest other one is measured
+ON_A_SHEET = 100               # digits that are drawn on one sheet
+DOTS = 1000                    # points that are drawn of a larger set
 HEIGHT = 170                   # of a diagram, in pixels
-BINS = 250                     # of a curve: the steps are averaged in so many groups
+BINS = 250                     # points of a curve: each is the mean of a group of neighbouring steps
 
 
 def write(path, *, title, config, history, frames, samples, real, score, real_score, findings):
@@ -29,9 +28,10 @@ def write(path, *, title, config, history, frames, samples, real, score, real_sc
     config     {name: value}, what was run
     history    {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number a step
     frames     [(step, samples)], what G made of the same noise at some moments
-    samples    images (n, H, W, 1) in [−1, 1] or points (n, 2);  real: the training data, alike
+    samples    images (n, H, W, 1) in [−1, 1] or points (n, 2)
+    real       the training data, of the same kind
     score, real_score    their metrics.Score, or None
-    findings   sentences, as diagnosis.findings gives them"""
+    findings   the sentences of diagnosis.findings"""
     images = real.ndim == 4
     draw = _sheet_picture if images else _Scatter(real)
     sections = [
@@ -42,8 +42,7 @@ def write(path, *, title, config, history, frames, samples, real, score, real_sc
         ("What was run", _table([(escape(str(name)), escape(str(value))) for name, value in config.items()])),
     ]
     body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections if content)
-    page = Template(PAGE).substitute(title=escape(title), style=STYLE, script=SCRIPT, body=body)
-    Path(path).write_text(page, encoding="utf-8")
+    Path(path).write_text(html_page(title, body, "report.css", "report.js"), encoding="utf-8")
 
 
 def _list(sentences):
@@ -51,7 +50,7 @@ def _list(sentences):
 
 
 def _table(rows, head=None):
-    """rows: tuples of HTML, a name and its values."""
+    """rows: [(name, value, …)], each a piece of HTML; head: the same for the row on top."""
     top = "<thead><tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in head) + "</tr></thead>" if head else ""
     lines = (f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
              for name, *cells in rows)
@@ -61,16 +60,10 @@ def _table(rows, head=None):
 # Pictures
 
 def png(grey):
-    """A picture (height, width) in [0, 1], 0 black, as the bytes of a PNG of 16 greys, two pixels to a byte."""
-    levels = np.pad((15 * grey + 0.5).astype(np.uint8), ((0, 0), (0, grey.shape[1] % 2)))
-    rows = np.pad(levels[:, ::2] << 4 | levels[:, 1::2], ((0, 0), (1, 0)))       # each row starts with 0: no filter
-
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-    header = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 4, 0, 0, 0, 0)   # 4 bits, greyscale
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes(), 9))
-            + chunk(b"IEND", b""))
+    """A sheet (height, width) in [0, 1], 0 black, as the bytes of a PNG with 16 greys."""
+    file = BytesIO()
+    picture(grey, greys=16).save(file, "png", optimize=True)
+    return file.getvalue()
 
 
 def _image(grey, about):
@@ -80,11 +73,11 @@ def _image(grey, about):
 
 
 def _sheet_picture(images):
-    return _image(sheet(images[:SHOWN]), f"{len(images[:SHOWN])} generated images")
+    return _image(sheet(images[:ON_A_SHEET]), f"{len(images[:ON_A_SHEET])} generated images")
 
 
 class _Scatter:
-    """Draws points (N, 2) in orange over the real ones in grey, always in the same window."""
+    """Draws points (N, 2) in orange over the real ones in grey. All its drawings show the same part of the plane."""
 
     def __init__(self, real):
         self.low, high = real.min(axis=0), real.max(axis=0)
@@ -93,7 +86,7 @@ class _Scatter:
         self.real = self._dots(real)
 
     def _dots(self, points):
-        """SVG path of lines without length, whose round ends are the dots."""
+        """An SVG path of lines of length 0: their round ends are the dots."""
         points = points[:DOTS][np.isfinite(points[:DOTS]).all(axis=1)]
         x, y = (np.clip((points - self.low) / self.size, -1, 2) * 1000).T
         return "".join(f"M{a:.0f} {1000 - b:.0f}h0" for a, b in zip(x, y))
@@ -106,7 +99,7 @@ class _Scatter:
 # How it learned
 
 def _learning(history, frames, draw):
-    """The slider through the frames, and the curves on which a line marks its moment."""
+    """The slider through the frames, and the curves, on which a line marks the frame's step."""
     steps = len(history["d_loss"])
     parts = []
     if frames:
@@ -120,29 +113,31 @@ def _learning(history, frames, draw):
         loss_lines = (("d_loss", "loss of D", "blue"), ("g_loss", "loss of G", "orange"))
         d_lines = (("d_real", "D(x), real", "blue"), ("d_fake", "D(G(z)), fake", "orange"))
         losses = _diagram(history, loss_lines, (0, LOG_4) if beliefs else (0,), LOG_4 if beliefs else None, "log 4")
-        verdicts = _diagram(history, d_lines, (0, 1) if beliefs else (0,), 0.5 if beliefs else None, "½")
+        opinions = _diagram(history, d_lines, (0, 1) if beliefs else (0,), 0.5 if beliefs else None, "½")
         parts.append(f"<div><h3>Losses</h3>{losses}"
-                     f"<h3>{'D’s belief that it sees a real one' if beliefs else 'D’s score'}</h3>{verdicts}"
+                     f"<h3>{'D’s belief that it sees a real one' if beliefs else 'D’s score'}</h3>{opinions}"
                      '<p class="note">Two losses in a game: neither has to fall for the samples to get better.'
                      f"{' Dashed: where D can only guess.' if beliefs else ''} "
                      "Pale: the range within neighbouring steps.</p></div>")
     return f'<div class="columns">{"".join(parts)}</div>'
 
 
-def _frame(step, picture, history, shown):
-    """One moment: its picture, and what the slider shows beside it."""
+def _frame(step, drawing, history, shown):
+    """One moment: what G made, and in data-… what report.js shows when the slider comes there."""
     steps = len(history["d_loss"])
     around = slice(max(0, step - 1 - steps // BINS), step + steps // BINS)
     values = "".join(f' data-{name}="{np.round(np.mean(column[around]), 2) + 0.0:.2f}"'       # + 0: no "-0.00"
                      for name, column in history.items() if column[around])
     return (f'<figure class="frame" data-step="{step:,}" data-at="{100 * step / max(steps, 1):.2f}%"{values}'
-            f'{"" if shown else " hidden"}>{picture}<figcaption>step {step:,}</figcaption></figure>')
+            f'{"" if shown else " hidden"}>{drawing}<figcaption>step {step:,}</figcaption></figure>')
 
 
 def _diagram(history, lines, include, mark, mark_name):
-    """One SVG as wide as the page lets it. lines: (metric, label, colour) each; include: values always in view.
+    """Curves over the steps, as wide as the page allows.
 
-    What stretches stands in an inner SVG of 1000 × HEIGHT units, what must not, letters, in the outer one."""
+    lines: [(metric, label, colour)]; include: values that are always in view; mark: a value with a dashed line.
+    The curves stand in an inner SVG of 1000 × HEIGHT units, which stretches; the letters, which must not, in the
+    outer one."""
     curves = [(_bins(history[name]), colour) for name, _, colour in lines]
     middles = np.concatenate([mean for (_, mean, _, _), _ in curves])
     seen = np.append(middles[np.isfinite(middles)], include)
@@ -176,7 +171,7 @@ def _diagram(history, lines, include, mark, mark_name):
 
 
 def _bins(values):
-    """The middle (0 to 1000), mean, least and largest value of each of at most BINS groups of neighbouring steps."""
+    """Of at most BINS groups of neighbouring steps: the middles (0 to 1000), and the mean, least and largest values."""
     values = np.array(values, np.float64)
     values[~np.isfinite(values)] = np.nan
     groups = np.array_split(values, min(len(values), BINS))
@@ -187,7 +182,7 @@ def _bins(values):
 
 
 def _path(x, y):
-    """SVG path through the points; the pen is lifted where y is NaN."""
+    """An SVG path through the points, with a gap where y is NaN."""
     parts, command = [], "M{:.1f} {:.1f}h0"
     for a, b in zip(x, y):
         parts.append(command.format(a, b) if np.isfinite(b) else "")
@@ -198,20 +193,20 @@ def _path(x, y):
 # Is it copying?
 
 def _copying(samples, real, pairs=10):
-    """The first generated images, not chosen, each beside the training image that is nearest to it."""
+    """The first generated images, not the best ones, each beside the training image that is nearest to it."""
     if not np.isfinite(samples).all():
         return ""
-    found, distances = nearest(samples[:SHOWN], real)
+    found, distances = nearest(samples[:ON_A_SHEET], real)
     asked = np.arange(0, len(real), -(-len(real) // COMPARED))         # spread over all of them
     _, usual = nearest(real[asked], real, skip=asked)
     figures = "".join(
         f'<figure>{_image(sheet(np.stack([sample, real[k]])), "generated, and nearest real")}'
         f"<figcaption>distance {distance:.1f}</figcaption></figure>"
         for sample, k, distance in zip(samples[:pairs], found, distances))
-    return (f"<p>Left a generated digit, right the training digit nearest to it, and their distance (Euclidean, over "
-            f"the pixels). A copy would stand beside its original at a distance near 0. The median over "
-            f"{len(distances)} generated digits is {np.median(distances):.1f}, the smallest {distances.min():.1f}. "
-            f"From a real digit to its nearest other training digit the median is {np.median(usual):.1f}, "
+    return (f"<p>On the left a generated digit, on the right the training digit nearest to it, and their distance "
+            f"(Euclidean, over the pixels). A copy would stand beside its original at a distance near 0. The median "
+            f"over {len(distances)} generated digits is {np.median(distances):.1f}, the smallest {distances.min():.1f}."
+            f" From a real digit to its nearest other training digit the median is {np.median(usual):.1f}, "
             f"the smallest {usual.min():.1f}.</p>"
             f'<div class="pairs">{figures}</div>')
 
@@ -223,132 +218,26 @@ def _numbers(score, real_score):
             for name, about, form, of in (
                 ("Fréchet distance", "of a classifier’s features to those of held-out digits; 0 is equal", "{:.1f}",
                  lambda s: s.frechet),
-                ("Sure", "share where the classifier’s largest probability exceeds 0.95", "{:.1%}", lambda s: s.sure),
+                ("Sure", "fraction where the classifier’s largest probability exceeds 0.95", "{:.1%}",
+                 lambda s: s.sure),
                 ("Confidence", "mean of that probability", "{:.3f}", lambda s: s.confidence),
                 ("Class entropy", "ln 10 = 2.303 where all ten are equally frequent", "{:.3f}", lambda s: s.entropy),
-                ("Rarest class", "its share; even is 10 %", "{:.1%}", lambda s: min(s.classes)),
+                ("Rarest class", "its frequency; even is 10%", "{:.1%}", lambda s: min(s.classes)),
                 ("Looked at", "images; compare only at equal numbers", "{:,}", lambda s: s.n))]
     table = _table(rows, ("", "samples", "real digits"))
     return f'<div class="columns">{table}{_class_bars(score, real_score)}</div>'
 
 
 def _class_bars(score, real_score):
-    """The shares of the ten classes, samples beside real digits."""
+    """The frequencies of the ten classes, of samples beside those of real digits."""
     top, bars = max(*score.classes, *real_score.classes), []
     for digit in range(10):
-        for left, share, colour in ((1.5, score.classes[digit], "orange"), (5, real_score.classes[digit], "real")):
-            height = HEIGHT * share / top
+        for left, frequency, colour in ((1.5, score.classes[digit], "orange"), (5, real_score.classes[digit], "real")):
+            height = HEIGHT * frequency / top
             bars.append(f'<rect class="{colour}" x="{10 * digit + left:g}%" width="3.3%" y="{HEIGHT - height:.1f}" '
-                        f'height="{height:.1f}"><title>{digit}: {share:.1%}</title></rect>')
+                        f'height="{height:.1f}"><title>{digit}: {frequency:.1%}</title></rect>')
         bars.append(f'<text x="{10 * digit + 5}%" y="{HEIGHT + 16}" text-anchor="middle">{digit}</text>')
     return ('<div><p class="legend"><span>How often each digit:</span><span><i class="orange"></i>samples</span>'
             '<span><i class="real"></i>real</span></p>'
-            f'<svg class="diagram wide" height="{HEIGHT + 22}" role="img" aria-label="shares of the ten classes">'
+            f'<svg class="diagram wide" height="{HEIGHT + 22}" role="img" aria-label="frequencies of the ten classes">'
             f'{"".join(bars)}</svg></div>')
-
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<link rel="icon" href="data:,">
-<title>$title</title>
-<style>$style</style>
-</head>
-<body>
-<h1>$title</h1>
-$body
-<script>$script</script>
-</body>
-</html>
-"""
-
-STYLE = """
-:root { color-scheme: light dark; --page: #fff; --ink: #1c1e21; --soft: #6a7078; --rule: #dfe2e6;
-        --blue: #0072b2; --orange: #d55e00; --real: #9aa0a8; --invert: 0; }
-@media screen and (prefers-color-scheme: dark) {
-  :root { --page: #171717; --ink: #e8e8e8; --soft: #9aa1aa; --rule: #33373d;
-          --blue: #56b4e9; --orange: #f0883e; --real: #6c737c; --invert: 0.91; } }
-* { box-sizing: border-box; }
-body { max-width: 66rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
-       font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 1rem; }
-h2 { font-size: 1.25rem; margin: 2.5rem 0 .8rem; padding-top: .8rem; border-top: 1px solid var(--rule); }
-h3 { font-size: 1rem; margin: 0 0 .2rem; }
-h3:not(:first-child) { margin-top: 1.2rem; }
-p { margin: .4rem 0; }
-[hidden] { display: none; }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.2rem 2.5rem; }
-ul { margin: 0; padding-left: 1.2rem; }
-li { margin-bottom: .6rem; }
-img { display: block; max-width: 100%; height: auto; image-rendering: pixelated; filter: invert(var(--invert)); }
-figure { margin: 0; }
-figcaption, .note, small, .legend, svg text { color: var(--soft); fill: var(--soft); font-size: 13px; }
-small { display: block; font-weight: normal; }
-output { color: var(--ink); font-variant-numeric: tabular-nums; }
-#moment { width: 100%; margin: .3rem 0; accent-color: var(--blue); }
-.frame figcaption { display: none; }
-.legend span { margin-right: 1.2rem; white-space: nowrap; }
-.legend i { display: inline-block; width: .9rem; height: .25rem; margin-right: .4rem; vertical-align: middle; }
-i.blue { background: var(--blue); }
-i.orange { background: var(--orange); }
-i.real { background: var(--real); }
-.diagram { display: block; width: calc(100% - 5rem); margin-left: 2.2rem; overflow: visible; }
-.diagram.wide { width: 100%; margin-left: 0; }
-.diagram svg { overflow: hidden; }
-.diagram path { fill: none; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round;
-                vector-effect: non-scaling-stroke; }
-path.blue { stroke: var(--blue); }
-path.orange { stroke: var(--orange); }
-polygon { opacity: .2; }
-polygon.blue { fill: var(--blue); }
-polygon.orange, rect.orange { fill: var(--orange); }
-rect.real { fill: var(--real); }
-.grid { stroke: var(--rule); }
-line.mark { stroke: var(--soft); stroke-dasharray: 6 4; }
-text.mark { fill: var(--ink); }
-.now { stroke: var(--ink); opacity: .6; }
-.scatter { display: block; width: 100%; max-width: 34rem; border: 1px solid var(--rule); }
-.scatter path { fill: none; stroke-linecap: round; }
-.scatter .real { stroke: var(--real); stroke-width: 14; opacity: .35; }
-.scatter .fake { stroke: var(--orange); stroke-width: 8; opacity: .7; }
-.pairs { display: grid; grid-template-columns: repeat(auto-fit, minmax(max(7.5rem, 15%), 1fr)); gap: 1.2rem 1.5rem;
-         margin-top: 1.2rem; }
-.pairs img { width: 100%; max-width: 11rem; }
-table { border-collapse: collapse; align-self: start; }
-th, td { text-align: left; font-weight: normal; padding: .3rem 1.2rem .3rem 0; border-bottom: 1px solid var(--rule);
-         vertical-align: top; overflow-wrap: anywhere; }
-thead th { color: var(--soft); }
-thead ~ tbody td, thead th { font-variant-numeric: tabular-nums; white-space: nowrap; }
-@media print {
-  body { padding: 0; font-size: 11pt; }
-  #moment, label, .now, .legend output { display: none; }
-  .frames { display: grid; grid-template-columns: repeat(5, 1fr); gap: .5rem; }
-  .frame[hidden], .frame figcaption { display: block; }
-  figure, svg, table, li { break-inside: avoid; }
-  h2 { break-after: avoid; margin-top: 1rem; }
-}
-"""
-
-SCRIPT = """
-const slider = document.querySelector("#moment"), frames = [...document.querySelectorAll(".frame")];
-function show() {
-  const now = frames[slider.value];
-  for (const frame of frames) frame.hidden = frame !== now;
-  for (const line of document.querySelectorAll(".now")) {
-    line.setAttribute("x1", now.dataset.at);
-    line.setAttribute("x2", now.dataset.at);
-  }
-  for (const value of document.querySelectorAll("[data-metric]"))
-    value.textContent = now.dataset[value.dataset.metric] || "";
-  document.querySelector("#step").textContent = now.dataset.step;
-  slider.setAttribute("aria-valuetext", "step " + now.dataset.step);
-}
-if (slider) {
-  slider.addEventListener("input", show);
-  show();
-}
-"""

@@ -1,7 +1,8 @@
-"""How good are samples? Of digits a classifier, itself trained with tinygan, has to say; the modes of a mixture are known.
+"""How good are samples? Digits are judged by a classifier, which tinygan trained too; of a mixture the modes are known.
 
-The classifier's numbers depend on it and on the number of samples: compare them with each other at equal n, never with
-the Inception-based FIDs of the literature. Those of a mixture are the literature's own.
+The numbers for digits depend on this classifier and on the number of samples: compare them with each other at equal n,
+never with the FIDs of the literature, which the Inception network gives. The numbers for mixtures are those of the
+literature.
 Sources: Salimans et al., "Improved Techniques for Training GANs" (2016), section 4; Heusel et al., "GANs Trained by a
 Two Time-Scale Update Rule" (2017), section 2, for the Fréchet distance.
 """
@@ -12,26 +13,26 @@ from pathlib import Path
 
 import numpy as np
 
-from . import data
-from .errors import TinyganError
-from .layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, build
-from .losses import cross_entropy, softmax
-from .optim import Adam
-from .tensor import no_grad
+from .. import data
+from ..errors import TinyganError
+from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, build
+from ..losses import cross_entropy, softmax
+from ..optim import Adam
+from ..tensor import no_grad
 
-FILE = "classifier.npz"
-SHIFT = 2               # training digits are moved by up to so many pixels, which makes 5,000 of them go further
+FILE = "classifier.npz"     # the trained classifier, in data/
+SHIFT = 2                   # pixels by which a training digit is moved at most, at random: 5,000 digits are few
 
 
 @dataclass(frozen=True)
 class Score:
-    """What the classifier says of n images."""
+    """What the classifier finds in n images."""
     n: int
     frechet: float       # Fréchet distance of its 64 features to those of 1,000 held-out real digits; 0 is equal
     confidence: float    # mean of the largest class probability
-    sure: float          # share of images where that exceeds 0.95
-    entropy: float       # of the shares of the ten classes, in nats; ln 10 = 2.303 where all are equally frequent
-    classes: tuple       # those shares
+    sure: float          # fraction of the images where that exceeds 0.95
+    entropy: float       # of the ten classes' frequencies, in nats; ln 10 = 2.303 where all are equally frequent
+    classes: tuple       # those frequencies, which sum to 1
 
     def __str__(self):
         return (f"Fréchet distance {self.frechet:6.2f}, confidence {self.confidence:.3f}, sure {self.sure:.1%}, "
@@ -41,36 +42,36 @@ class Score:
 def score(images):
     """The Score of images (N, 28, 28, 1) in [−1, 1], N ≥ 2.  TinyganError for another shape or range, and for NaN."""
     if np.ndim(images) != 4 or np.shape(images)[1:] != (28, 28, 1) or len(images) < 2:
-        raise TinyganError(f"images of shape {np.shape(images)} came: expected (N, 28, 28, 1) with N of at least 2")
+        raise TinyganError(f"got images of shape {np.shape(images)}, expected (N, 28, 28, 1) with N of at least 2: "
+                           "score digits of that size")
     low, high = np.min(images), np.max(images)
     if not (low >= -1 and high <= 1):                   # so written, it is true of NaN too
-        raise TinyganError(f"the images lie in [{low:g}, {high:g}]: expected [-1, 1], paper to ink; rescale them")
-    features, p = _look(images)
-    real_features, _ = _look(data.held_out_digits()[0])
+        raise TinyganError(f"got images in [{low:g}, {high:g}], expected [-1, 1], from paper to ink: rescale them")
+    features, p = _classified(images)
+    real_features, _ = _classified(data.held_out_digits()[0])
     largest = p.max(axis=1)
-    shares = np.bincount(p.argmax(axis=1), minlength=10) / len(p)
-    present = shares[shares > 0]
+    frequencies = np.bincount(p.argmax(axis=1), minlength=10) / len(p)
+    present = frequencies[frequencies > 0]
     entropy = (present * np.log(1 / present)).sum()
     return Score(len(p), frechet_distance(features, real_features), float(largest.mean()),
-                 float((largest > 0.95).mean()), float(entropy), tuple(shares.tolist()))
+                 float((largest > 0.95).mean()), float(entropy), tuple(frequencies.tolist()))
 
 
 def real_score(n):
-    """The Score of the first n training digits: the mark to compare n samples with.
+    """The Score of the first n training digits, to compare that of n samples with.
 
-    Not 0: they are other digits than the held-out ones, and as the classifier has seen them, unseen digits score a
-    little worse.  TinyganError if n > 5,000."""
+    Its Fréchet distance is not 0, for the held-out digits are others. The classifier has seen the training digits:
+    real digits that it has not seen score a little worse.  TinyganError if n > 5,000."""
     images, _ = data.digits()
     if n > len(images):
-        raise TinyganError(f"the score of {n} real digits was asked for, and there are {len(images)}: "
-                           "score fewer samples")
+        raise TinyganError(f"got n = {n} real digits to score, expected at most {len(images)}: score fewer samples")
     return score(images[:n])
 
 
 def frechet_distance(a, b):
     """‖μ_a − μ_b‖² + tr(C_a + C_b − 2 (C_a C_b)^½), the distance of two Gaussians with the moments of a and b.
 
-    a, b: arrays (n, features).
+    a, b: arrays (n, features); μ their means, C their covariances.
     tr (C_a C_b)^½ is computed as tr (R C_b R)^½ with R = C_a^½: a symmetric matrix with the same eigenvalues."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
@@ -83,12 +84,12 @@ def frechet_distance(a, b):
 
 @dataclass(frozen=True)
 class ModeScore:
-    """What became of the modes of a mixture, in n samples."""
+    """How many modes of a mixture n samples reach, and how exactly."""
     n: int
     modes: int           # covered: with at least one sample within 3σ
-    of: int              # so many there are
-    quality: float       # share of samples within 3σ of a mode; 1 − e^(−9/2) = 98.89 % of the mixture itself
-    reverse_kl: float    # KL(p ‖ uniform), p the shares of the modes when each sample counts for the nearest; 0 is even
+    of: int              # modes of the mixture
+    quality: float       # fraction of the samples within 3σ of a mode; of the mixture itself 1 − e^(−9/2) = 98.89%
+    reverse_kl: float    # KL(p ‖ uniform), p_k the fraction of the samples to which mode k is the nearest; 0 is even
 
     def __str__(self):
         return (f"{self.modes} of {self.of} modes, {self.quality:.1%} within 3σ of one, "
@@ -99,11 +100,11 @@ def mode_score(points, means, sigma):
     """The ModeScore of points (n, 2) for a mixture of round Gaussians, means (K, 2), of width sigma.
 
     Reverse KL = Σ p_k ln(K·p_k).  TinyganError for other shapes, and for NaN.
-    Source: Srivastava et al., VEEGAN (2017), section 4.1; Lin et al., PacGAN (2018), section 4.1 (with 2,500 samples)."""
+    Source: Srivastava et al., VEEGAN (2017), section 4.1; Lin et al., PacGAN (2018), section 4.1 (2,500 samples)."""
     points, means = np.asarray(points, np.float64), np.asarray(means, np.float64)
     if points.ndim != 2 or not len(points) or points.shape[1:] != means.shape[1:] or not np.isfinite(points).all():
-        raise TinyganError(f"points of shape {points.shape} came for modes of shape {means.shape}: "
-                           "expected (n, 2) and (K, 2), and finite numbers")
+        raise TinyganError(f"got points of shape {points.shape} for modes of shape {means.shape}, expected finite "
+                           "numbers, (n, 2) and (K, 2): leave out what is not finite, give each point a row")
     distances = np.linalg.norm(points[:, None] - means, axis=2)             # (n, K)
     nearest, close = distances.argmin(axis=1), distances.min(axis=1) <= 3 * sigma
     p = np.bincount(nearest, minlength=len(means)) / len(points)
@@ -119,8 +120,8 @@ def classifier():
     return build(json.loads(str(state.pop("description")))).load_state_dict(state).eval()
 
 
-def _look(images, batch=500):
-    """Features (N, 64) and class probabilities (N, 10)."""
+def _classified(images, batch=500):
+    """Features (N, 64), which the classifier's last layer but one gives, and class probabilities (N, 10)."""
     *body, last = classifier().layers
     features, p = [], []
     with no_grad():
@@ -131,7 +132,7 @@ def _look(images, batch=500):
 
 
 def accuracy(network, images, labels):
-    """Share of the images whose largest logit is that of their label."""
+    """The fraction of the images whose largest logit is that of their label."""
     with no_grad():
         return float((network(images).data.argmax(axis=1) == labels).mean())
 
@@ -160,7 +161,7 @@ def train_classifier(epochs=30, batch_size=64, seed=0):
 
 
 def _shifted(images, rng):
-    """Each image moved by up to SHIFT pixels in either direction, white paper moving in."""
+    """Each image moved by up to SHIFT pixels along each axis; white paper fills the gap."""
     n, height, width = images.shape[:3]
     wide = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), constant_values=-1)
     down, right = rng.integers(0, 2 * SHIFT + 1, (2, n, 1))
@@ -172,5 +173,5 @@ if __name__ == "__main__":
     network = train_classifier()
     path = Path(data.__file__).with_name(FILE)
     np.savez_compressed(path, description=json.dumps(repr(network)), **network.state_dict())
-    share = accuracy(network, *data.held_out_digits())
-    print(f"accuracy on 1,000 held-out digits: {share:.1%}; written: tinygan/data/{FILE}")
+    correct = accuracy(network, *data.held_out_digits())
+    print(f"accuracy on 1,000 held-out digits: {correct:.1%}; written: tinygan/data/{FILE}")

@@ -1,16 +1,16 @@
-"""What D says of every point in the plane, and where it sends G's samples."""
+"""D over the plane: what it believes of each point, and in which direction its gradient moves G's samples."""
 import numpy as np
 
-from .backend import like, to_numpy
-from .losses import LOSSES
-from .tensor import Tensor, grad, no_grad
+from ..backend import like, to_numpy
+from ..losses import LOSSES
+from ..tensor import Tensor, grad, no_grad
 
-SIDE = 60                      # points of D's surface along a side
-ARROWS = 60                    # samples that get an arrow
+SIDE = 60                      # D's surface is computed at 60 × 60 points
+ARROWS = 60                    # samples whose gradient is drawn
 
 
 def window(real):
-    """The square (left, right, bottom, top) around points (N, 2), with a tenth of its side beyond them on every side."""
+    """The square (left, right, bottom, top) around points (N, 2), a tenth of their extent wider on every side."""
     low, high = real.min(axis=0), real.max(axis=0)
     half = 0.6 * float((high - low).max())
     (x, y) = (low + high) / 2
@@ -18,10 +18,11 @@ def window(real):
 
 
 def landscape(gan, samples, extent):
-    """(surface (SIDE, SIDE), arrows (n, 2)): D's belief, or its score, on the square, row by row from the bottom; and for
-    each sample x (n, 2) the vector −N·∂L_G/∂x = −∂ℓ_G(D(x))/∂x, in which direction G's step would move it.
+    """(surface (SIDE, SIDE), arrows (n, 2)) of samples (n, 2), on the square `extent`, as `window` gives it.
 
-    D is asked in evaluation mode, so that looking changes nothing."""
+    surface: D's belief, or its score, row by row from the bottom
+    arrows: −n·∂L_G/∂x = −∂ℓ_G(D(x))/∂x for each sample x, the direction in which a step of G would move it
+    D is in evaluation mode meanwhile, so that nothing in it changes."""
     left, right, bottom, top = extent
     x, y = np.meshgrid(np.linspace(left, right, SIDE), np.linspace(bottom, top, SIDE))
     points = np.stack([x.ravel(), y.ravel()], axis=1)                   # (SIDE², 2)

@@ -1,0 +1,81 @@
+"""Moving pictures: how G learns, and a walk through what it has learned."""
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ..errors import TinyganError
+from .plots import drawn, picture, sheet
+
+GREYS = 16                     # of digits: a GIF packs 16 levels better than 256, and nobody sees the difference
+MAX_FRAMES = 60                # of a film of learning; of a longer one, so many are chosen
+LABEL_HEIGHT = 14              # pixels of paper above the images, before zooming, for the number of the step
+FRAMES_PER_LEG = 12            # of a walk, from one z to the next
+
+
+def gif(frames, path):
+    """What G makes of the same noise as it learns: frames is [(step, images (n, H, W, 1) in [−1, 1])].
+
+    Of more than 60 frames 60 are shown, the first and the last among them."""
+    chosen = np.unique(np.linspace(0, len(frames) - 1, MAX_FRAMES).round().astype(int))
+    save([_labelled(*frames[k]) for k in chosen], path, 120)
+
+
+def landscape_gif(figures, path):
+    """The moments of a training on points in the plane, each as plots.landscape draws it."""
+    figures_gif(figures, path, 250, shaded=True)
+
+
+def figures_gif(figures, path, milliseconds=120, shaded=False):
+    """matplotlib Figures of one size, one after the other, in 128 colours.
+
+    All frames have the same palette, so that no colour flickers. Shading has too many colours for that: there each
+    frame has a palette of its own."""
+    pictures = [drawn(figure, dpi=80) for figure in figures]
+    palette = None if shaded else pictures[-1].quantize(128, Image.Quantize.MAXCOVERAGE)
+    save([shown.quantize(128, palette=palette, dither=Image.Dither.NONE) for shown in pictures], path, milliseconds)
+
+
+def save(pictures, path, milliseconds, last=2000):
+    """Images as a GIF that starts again for ever. Each stays for so many milliseconds, the last one for `last`."""
+    durations = [milliseconds] * (len(pictures) - 1) + [last]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+
+
+def walk(gan, path_gif, path_strip, n=6, seed=0):
+    """A walk through n random z and back to the first: a GIF, and a strip of images with a row for each leg.
+
+    Each z is scaled to the norm √latent, near which nearly all of N(0, I) lies. From one to the next the walk follows
+    the great circle: a straight line would pass nearer to 0, through z that G never saw."""
+    if gan.latent < 2:
+        raise TinyganError(f"got a GAN with latent={gan.latent}, expected at least 2, or there is no great circle to "
+                           "walk on: train one with a larger latent")
+    if n < 2:
+        raise TinyganError(f"got a walk past {n} image, expected at least 2: ask for more with n")
+    z = np.random.default_rng(seed).standard_normal((n, gan.latent))
+    z *= np.sqrt(gan.latent) / np.linalg.norm(z, axis=1, keepdims=True)
+    fractions = np.arange(FRAMES_PER_LEG) / FRAMES_PER_LEG
+    path = np.concatenate([slerp(a, b, fractions) for a, b in zip(z, np.roll(z, -1, axis=0))])
+    images = gan.generate(path)                                         # (n · FRAMES_PER_LEG, H, W, 1)
+    save([picture(sheet(image[None]), 8, GREYS) for image in images], path_gif, 80, last=80)
+    picture(sheet(images, columns=FRAMES_PER_LEG), 2, GREYS).save(path_strip)
+
+
+def slerp(a, b, fractions):
+    """Slerp(a, b; μ) = sin((1 − μ)θ)/sin θ · a + sin(μθ)/sin θ · b    θ = ∠(a, b)    for each μ of `fractions`
+
+    a, b: vectors of equal norm. The result, (len(fractions), latent), keeps that norm, and equal steps of μ are equal
+    steps from a to b.
+    Source: White, "Sampling Generative Networks" (2016), section 2.1, after Shoemake (1985)."""
+    theta = np.arccos(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1))
+    mu = np.asarray(fractions)[:, None]
+    return (np.sin((1 - mu) * theta) * a + np.sin(mu * theta) * b) / np.sin(theta)
+
+
+def _labelled(step, images):
+    """A sheet of the images with the number of the step above it."""
+    paper = np.pad(sheet(images), ((LABEL_HEIGHT, 2), (2, 2)), constant_values=1)
+    zoom = max(2, 480 // paper.shape[1])                                # the frame is about 480 pixels wide, or more
+    label = Image.new("L", (paper.shape[1], LABEL_HEIGHT), 255)
+    ImageDraw.Draw(label).text((2, 1), f"step {step:,}", fill=0)
+    frame = picture(paper, zoom, GREYS)
+    frame.paste(label.resize((zoom * label.width, zoom * label.height), Image.NEAREST))
+    return frame

@@ -1,0 +1,33 @@
+"""The frame of an HTML page that needs no network and no library: its style and its script stand inside it."""
+from html import escape
+from importlib import resources
+from string import Template
+
+FRAME = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8"/>
+<meta name="viewport" content="width=device-width, initial-scale=1"/>
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"/>
+<link rel="icon" href="data:,"/>
+<title>$title</title>
+<style>
+$style</style>
+</head>
+<body>
+<h1>$title</h1>
+$body
+$script</body>
+</html>
+""")
+
+
+def html_page(title, body, style, script=None):
+    """The page as a string. body: HTML below the title; style, script: files of this folder, beside page.css."""
+    return FRAME.substitute(title=escape(title), body=body, style=_read("page.css") + _read(style),
+                            script=f"<script>\n{_read(script)}</script>\n" if script else "")
+
+
+def _read(name):
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
