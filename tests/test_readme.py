@@ -1,10 +1,39 @@
-"""The README's example runs as it stands."""
+"""What the README says is so."""
 import re
 from pathlib import Path
 
+import pytest
 
-def test_the_example_runs(capsys):
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    code, = re.findall(r"```python\n(.*?)```", text, re.S)
-    exec(compile(code, "README.md", "exec"), {})
-    assert "rel. error" in capsys.readouterr().out
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+SIX, TWENTY = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+
+
+def test_the_six_lines_give_the_numbers_beside_them():
+    names = {}
+    exec(compile(SIX, "README.md", "exec"), names)
+    told = [float(number.replace("−", "-")) for number in re.findall(r"#\s+(−?[\d.]+)", SIX)]
+    found = [float(names[name]) for name in ("dy", "d2y", "difference")]
+    assert found == pytest.approx(told, rel=1e-12)
+
+
+def test_the_twenty_lines_print_what_stands_below_them(capsys):
+    exec(compile(TWENTY, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    below = re.search(re.escape(TWENTY) + r"```\n\n((?: {4}.*\n)+)", TEXT).group(1).splitlines()
+    assert [line[:40] for line in printed] == [line[4:44] for line in below]       # the numbers but for their last digits
+
+
+def test_the_files_of_the_table_have_so_many_lines():
+    rows = re.findall(r"\| \[[\w./]+\]\((tinygan/\S+)\) \| (\d+) \|", TEXT)
+    assert len(rows) == 11
+    for path, lines in rows:
+        assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) == int(lines), path
+
+
+def test_links_lead_somewhere_and_sentences_are_short():
+    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+        assert (ROOT / target).exists(), target
+    prose = re.sub(r"```.*?```|^    .*$|^\|.*$|`[^`]*`", "", TEXT, flags=re.S | re.M)
+    for sentence in re.split(r"(?<=[.:;])\s+|\n\n", prose):
+        assert len(sentence.split()) <= 30, sentence
