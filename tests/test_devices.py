@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import backend, conv, losses, ops, presets, run
+from tinygan import backend, conv, losses, ops, run
 from tinygan.norm import batch_norm
+from tinygan.run import presets
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 GEOMETRIES = {"same": ((6, 7), 3, 2, "same"), "stride 3": ((7, 8), 2, 3, ((0, 1), (1, 0))),

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygan as tg
-from tinygan import checkpoint, presets, run
+from tinygan import checkpoint, run
+from tinygan.run import presets
 
 MEMORY = 30e6           # bytes that reading a checkpoint of 20 kB may take, whatever it claims
 

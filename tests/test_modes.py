@@ -9,8 +9,9 @@ from PIL import Image
 
 import tinygan as tg
 from benchmarks import modes, stabilisers, trainings
-from tinygan import backend, data, landscape, metrics, ops, presets, run
+from tinygan import backend, data, landscape, metrics, ops, run
 from tinygan.cli import main
+from tinygan.run import presets
 
 
 # The score

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import checkpoint, presets, run
+from tinygan import checkpoint, run
 from tinygan.cli import main
+from tinygan.run import presets
 
 
 def command(*words, **options):

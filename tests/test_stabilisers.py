@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import backend, checkpoint, layers, losses, presets, run
+from tinygan import backend, checkpoint, layers, losses, run
 from tinygan.cli import main
+from tinygan.run import presets
 
 
 def points(rng, dtype=np.float64):

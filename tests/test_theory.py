@@ -8,8 +8,8 @@ from matplotlib.image import imread
 from PIL import Image
 
 import tinygan as tg
-from tinygan import presets
 from tinygan.cli import main
+from tinygan.run import presets
 from tinygan.theory import dirac, gauss1d
 
 BOUNDS = {0: 1.386294, 1: 1.163451, 2: 0.712633, 4: 0.120854}       # log 4 − 2 JS(N(0, 1), N(μ, 1))

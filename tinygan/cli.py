@@ -9,8 +9,8 @@ import numpy as np
 
 from . import animation, lessons, plots, proofs, run
 from .errors import TinyganError
-from .presets import PRESETS, STUDIES
 from .proofs import museum
+from .run.presets import PRESETS, STUDIES
 from .training import GAN
 
 FORMATS = (".png", ".npy", ".npz")

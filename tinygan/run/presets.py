@@ -4,11 +4,11 @@ from typing import Callable
 
 import numpy as np
 
-from . import data, layers, models
-from .errors import TinyganError
-from .optim import Adam
-from .theory import dirac, gauss1d
-from .training import GAN
+from .. import data, layers, models
+from ..errors import TinyganError
+from ..optim import Adam
+from ..theory import dirac, gauss1d
+from ..training import GAN
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,13 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from . import animation, checkpoint, diagnosis, group, metrics, plots, report
-from .backend import available, to_numpy
-from .cuda import explained
-from .errors import Diverged, TinyganError, WorkerLost, brief
-from .landscape import ARROWS, landscape, window
+from .. import animation, checkpoint, diagnosis, group, metrics, plots, report
+from ..backend import available, to_numpy
+from ..cuda import explained
+from ..errors import Diverged, TinyganError, WorkerLost, brief
+from ..landscape import ARROWS, landscape, window
+from ..training import BELIEFS, GAN
 from .presets import PRESETS, STUDIES, stabilised
-from .training import BELIEFS, GAN
 
 MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)      # of the run, when progress.png looks at the fixed noise
 FRAMES = 24                                        # moments in frames.npz, closer together at the start
