@@ -1,4 +1,4 @@
-"""The pictures of the two studies, and what writes their numbers down."""
+"""The pictures of the two studies, and the files of their numbers."""
 import csv
 
 import numpy as np
@@ -10,10 +10,10 @@ from ..plots import BLUE, GREY, ORANGE
 
 GREEN, PURPLE = "#009e73", "#cc79a7"       # from the same palette as BLUE and ORANGE
 COLOURS = {"simultaneous": ORANGE, "alternating": PURPLE, "extragradient": BLUE, "R1": GREEN}
-VIEW = 3.0                                 # half the width of the portrait
-SHOWN = (-4, 8)                            # part of the line
-SEEN = 1e-3                                # D* is drawn where p + q is more: nothing tells D what to say elsewhere
-ARROW = 1.5                                # length of an arrow for a gradient of 1
+HALF_WIDTH = 3.0                           # of the portrait
+X_LIMITS = (-4, 8)                         # the part of the line that is drawn
+DENSE_ENOUGH = 1e-3                        # D* is drawn where p + q is more: nothing tells D what to say elsewhere
+ARROW_LENGTH = 1.5                         # for a gradient of 1
 
 
 def write_csv(path, names, rows):
@@ -23,7 +23,7 @@ def write_csv(path, names, rows):
 
 
 def gif(figures, path):
-    """Figures, one after the other, for ever again; the last one stays for two seconds."""
+    """Figures, one after the other, in an endless loop; the last one stays for two seconds."""
     pictures = [drawn(figure) for figure in figures]
     # One palette for all: one for each frame would make colours flicker.
     palette = pictures[-1].quantize(128, Image.Quantize.MAXCOVERAGE)
@@ -42,10 +42,10 @@ def optimal(x, cases):
     for (upper, lower), (title, p, q, belief, gradients) in zip(axes.T, cases):
         _densities(upper, x, p, q)
         _beliefs(upper, x, p, q, belief)
-        upper.set(title=title, xlim=SHOWN, ylim=(0, 1.02))
+        upper.set(title=title, xlim=X_LIMITS, ylim=(0, 1.02))
         for (loss, (learned, exact)), colour in zip(gradients.items(), (GREEN, PURPLE)):
             lower.plot(x, learned, color=colour, label=loss)
-            lower.plot(x, np.where(p + q > SEEN, exact, np.nan), color="black", linestyle="--", linewidth=1)
+            lower.plot(x, np.where(p + q > DENSE_ENOUGH, exact, np.nan), color="black", linestyle="--", linewidth=1)
         lower.set(xlabel="x")
         _bare(upper, lower)
     axes[0, 0].set_ylabel("density, and D's belief: real")
@@ -68,13 +68,13 @@ def game(x, p, story, chosen):
         upper, lower, moment = rows[f"a{k}"], rows[f"b{k}"], story[k]
         _densities(upper, x, p, moment.q)
         level = np.full(len(moment.fakes), -0.08)
-        upper.quiver(moment.fakes, level, ARROW * moment.pull, 0 * level, color=ORANGE, angles="xy", scale_units="xy",
+        upper.quiver(moment.fakes, level, ARROW_LENGTH * moment.pull, 0 * level, color=ORANGE, angles="xy", scale_units="xy",
                      scale=1, width=0.007)
         upper.plot(moment.fakes, level, color=ORANGE, marker=".", markersize=3, linestyle="none")
         upper.plot([], [], color=ORANGE, marker="<", label="−∂L_G/∂x at some fakes")
         _beliefs(lower, x, p, moment.q, moment.belief)
-        upper.set(title=f"step {moment.step:,}", xlim=SHOWN, ylim=(-0.16, 1.02))
-        lower.set(xlabel="x", xlim=SHOWN, ylim=(0, 1.02))
+        upper.set(title=f"step {moment.step:,}", xlim=X_LIMITS, ylim=(-0.16, 1.02))
+        lower.set(xlabel="x", xlim=X_LIMITS, ylim=(0, 1.02))
         lower.axhline(0.5, color=GREY, linewidth=0.6)
         _bare(upper, lower)
     rows[f"a{chosen[0]}"].set_ylabel("density")
@@ -101,9 +101,9 @@ def _densities(axis, x, p, q):
 
 def _beliefs(axis, x, p, q, belief):
     axis.plot(x, belief, color=BLUE, label="D, learned")
-    seen = p + q > SEEN
+    dense = p + q > DENSE_ENOUGH
     best = np.full(len(x), np.nan)
-    best[seen] = p[seen] / (p + q)[seen]
+    best[dense] = p[dense] / (p + q)[dense]
     axis.plot(x, best, color="black", linestyle="--", linewidth=1.2, label="D* = p/(p + q)")
 
 
@@ -131,8 +131,8 @@ def portrait(fields, far, near, step, title):
             axis.plot(*way[-1], color=COLOURS[method], marker="o", markersize=7, markeredgecolor="white")
         axis.plot(*way[0], color="black", marker="x", linestyle="none", label="start")
         axis.plot(0, 0, color="black", marker="+", markersize=10, linestyle="none", label="equilibrium")
-        axis.set(title=game, xlabel="ψ, the discriminator", ylabel="θ, the generator", xlim=(-VIEW, VIEW),
-                 ylim=(-VIEW, VIEW), aspect="equal")
+        axis.set(title=game, xlabel="ψ, the discriminator", ylabel="θ, the generator", xlim=(-HALF_WIDTH, HALF_WIDTH),
+                 ylim=(-HALF_WIDTH, HALF_WIDTH), aspect="equal")
         if near:
             _distances(axes[1, column], near[game])
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
