@@ -5,7 +5,7 @@ import pytest
 import tinygan as tg
 from tinygan import data, lessons
 from tinygan.lessons import inside
-from tinygan.run import silent
+from tinygan.run.folder import silent
 
 
 @pytest.fixture

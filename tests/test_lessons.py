@@ -1,5 +1,7 @@
 """Every lesson runs a few steps and leaves what it promises; what its equations say is proved."""
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -26,6 +28,12 @@ def test_the_list_has_a_line_for_each(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line] == list(lessons.LESSONS)
     assert all(len(line) <= 120 for line in lines)
+
+
+def test_the_lessons_and_runs_load_nothing_that_draws():
+    """What draws waits until there is something to draw."""
+    code = "import sys, tinygan.lessons, tinygan.run; print({'matplotlib', 'PIL'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_an_unknown_lesson_is_refused(capsys):

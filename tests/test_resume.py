@@ -65,7 +65,7 @@ def trained(folder, steps=4):
 def kill_and_resume(number, tmp_path, reference):
     """One training, killed at a random moment, resumed until it is whole."""
     rng, folder = random.Random(number), tmp_path / f"run{number}"
-    script = f"from tinygan import run; run.SAVE_EVERY = 0; run.train('ring', {str(folder)!r}, steps=40, quiet=True)"
+    script = f"from tinygan import run; run.callbacks.SAVE_EVERY = 0; run.train('ring', {str(folder)!r}, steps=40, quiet=True)"
     process = subprocess.Popen([sys.executable, "-c", script])
     while not (folder / "checkpoint.npz").exists() and process.poll() is None:
         time.sleep(0.002)

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import data, group
 from ..errors import TinyganError
-from ..run import fingerprint, prepare, silent, versions, write_text
+from ..run.folder import contents, fingerprint, prepare, silent, versions, write_config, write_text
 from ..tensor import no_grad
 
 LESSONS = ("conditional", "semi_supervised", "clusters", "features", "augmentation", "inside", "vae", "translation")
@@ -119,7 +119,7 @@ def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwr
     prepare(folder, overwrite)
     config = {"lesson": name, "seed": seed, "full": full, "steps": steps, "train": fingerprint(train[0]),
               "test": fingerprint(test[0]), **versions()}
-    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    write_config(folder, config)
     say(f"{name}: {module.__doc__.splitlines()[0]}")
     it = Lesson(folder, train, test, seed, full, steps, say)
     try:
@@ -130,7 +130,7 @@ def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwr
     write_text(folder / "results.json", json.dumps([vars(row) for row in it.rows], indent=1, ensure_ascii=False) + "\n")
     outcome = "\n".join(table(("", "here", "published"), [(row.what, row, row.published) for row in it.rows])) + "\n"
     write_text(folder / "results.md", outcome)
-    say(f"\n{outcome}\nwritten to {folder}/: " + ", ".join(sorted(path.name for path in folder.iterdir())))
+    say(f"\n{outcome}\nwritten to {folder}/: {contents(folder)}")
     return it.rows
 
 
