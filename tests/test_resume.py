@@ -1,4 +1,4 @@
-"""A run that is stopped, by whatever, goes on and ends in the same bytes as one that was not."""
+"""A run that is stopped, in whatever way, goes on and ends in the same bytes as one that was not."""
 import os
 import random
 import resource

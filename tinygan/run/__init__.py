@@ -39,16 +39,15 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
 
     stabilisers: {option: value} in place of the preset's own: "spectral_norm": True, "g_lr", "d_lr", or an argument of GAN.
     workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started.
-    Ctrl-C and SIGTERM end the training after the step in hand; what there is is written, then Stopped is raised.
-    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, and
-    for data, a batch size or a GPU given to a study;
-    Diverged if the training did, with the last good checkpoint left in the folder."""
+    Ctrl-C and SIGTERM end the training after the current step; the results so far are written, then Stopped is raised.
+    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, for
+    data, a batch size or a GPU given to a study, and if the training diverges: the last good checkpoint stays."""
     if name not in PRESETS | STUDIES:
         raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS | STUDIES)}")
     preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), silent if quiet else print
     steps = preset.steps if steps is None else steps
     if steps < 1:
-        raise TinyganError(f"--steps {steps} came: expected at least 1")
+        raise TinyganError(f"got --steps {steps}, expected at least 1: choose a larger number")
     if name in STUDIES:
         _only_for_presets(name, {"--batch-size": batch_size, "--data": data_folder, "a stabiliser": stabilisers or None,
                                  "--device": device if device == "cuda" else None,
@@ -79,8 +78,8 @@ def _only_for_presets(name, options):
     """TinyganError for an option that a study has no use for."""
     for option, value in options.items():
         if value is not None:
-            raise TinyganError(f"{option} {value} came with {name}, a study that draws its own few numbers on the CPU: "
-                               f"leave {option} out")
+            raise TinyganError(f"got {option} {value} for {name}, expected none, as this study draws its own few numbers "
+                               f"on the CPU: leave {option} out")
 
 
 def _study(name, folder, steps, seed, overwrite, say):
@@ -96,9 +95,9 @@ def _study(name, folder, steps, seed, overwrite, say):
 
 @explained()
 def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, workers=None):
-    """Go on with the run in `folder` until it has `steps` steps in all (by default, as many as it was to have).
+    """Go on with the run in `folder` until it has `steps` steps in all, by default the number that it was started with.
 
-    workers: as many as it had, unless others are asked for: the bytes depend on their number.
+    workers: by default as many as it had; with another number the bytes differ.
     TinyganError for a folder without a run, a damaged one, other data than it was begun with, or fewer steps than it has."""
     folder, say = Path(folder), silent if quiet else print
     with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
@@ -109,18 +108,19 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, wor
         gan = GAN.load(folder / "checkpoint.npz").to(device)
         steps = config["steps"] if steps is None else steps
         if steps < gan.steps:
-            raise TinyganError(f"--steps {steps} came, and the run in {folder} has {gan.steps} already: give more, in all")
+            raise TinyganError(f"got --steps {steps}, expected at least {gan.steps}, as the run in {folder} has {gan.steps} "
+                               "already: give the number of all its steps, old and new")
         real = _loaded(team, PRESETS[config["preset"]], data_folder or config["data"])
         if fingerprint(real) != config["images"]:
-            raise TinyganError(f"the run in {folder} was begun with other data ({brief(config['images'])}) than came now "
-                               f"({fingerprint(real)}): give --data with the folder that it had")
+            raise TinyganError(f"got other data ({fingerprint(real)}), expected those that the run in {folder} was begun "
+                               f"with ({brief(config['images'])}): give --data with the folder that it had")
         config |= {"steps": steps, "workers": workers, **versions()}
         say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")
         return _play(folder, config, gan, real, Frames(gan, steps, real, folder / "frames.npz"), say, quiet)
 
 
 def _play(folder, config, gan, real, frames, say, quiet):
-    """Train, with a checkpoint now and then, and write everything at the end: the first rank does, the others only play."""
+    """Train, with a checkpoint now and then, and write everything at the end. Only the first rank writes."""
     keeper, team = Keeper(folder, frames), group.current()
     steps, batch_size = config["steps"], config["batch_size"]
     workers, stopped = 1 if team.size > 1 else config["workers"], None
@@ -142,7 +142,7 @@ def _play(folder, config, gan, real, frames, say, quiet):
             gan.fit(real, steps - gan.steps, batch_size, (progress, frames, keeper, watch, stop), workers)
         except Stopped as signalled:
             stopped = signalled
-            team.first(lambda: print(f"stopped by {stopped} after step {gan.steps}: writing what there is; "
+            team.first(lambda: print(f"stopped by {stopped} after step {gan.steps}: writing the results so far; "
                                      f"`tinygan train --resume {folder}` goes on from there", file=sys.stderr))
         except (Diverged, WorkerLost) as error:
             raise TinyganError(f"{error}. The last good checkpoint, of step {keeper.saved}, is "
@@ -162,7 +162,7 @@ def _choose(device):
 
 
 def _show(gan, real, frames, folder, config, say):
-    """The pictures and the numbers: all of them can be made again from the checkpoint."""
+    """Write the pictures and the numbers. All of them can be made again from the checkpoint."""
     from .. import animation, plots, report         # with them comes matplotlib, which lessons need not load with run/
 
     plots.losses(gan.history, folder / "losses.png")

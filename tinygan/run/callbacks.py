@@ -19,8 +19,8 @@ SAVE_EVERY = 20.0                                           # seconds between tw
 
 
 class Keeper:
-    """A callback that saves the run every few seconds. The frames come first: a checkpoint never knows of a step whose
-    frame is missing, and frames that are ahead of it are dropped when the run goes on."""
+    """A callback that saves the run every few seconds. The frames are written first: no checkpoint is ahead of its frames,
+    and frames that are ahead of the checkpoint are dropped when the run goes on."""
 
     def __init__(self, folder, frames):
         self.folder, self.frames, self.saved, self.last = folder, frames, 0, time.monotonic()
@@ -39,8 +39,8 @@ class Keeper:
 
 
 class Frames:
-    """A callback that keeps what G makes of the same noise, at moments of the run: 100 images, or 2,500 points; of points in
-    the plane, the landscape that D makes for them too."""
+    """A callback that keeps what G makes of the same noise at several moments of the run: 100 images or 2,500 points, and
+    for points in the plane also D's landscape (landscape.py)."""
 
     def __init__(self, gan, steps, real, path=None):
         images = real.ndim == 4
@@ -87,7 +87,7 @@ class Frames:
 
 
 class Progress:
-    """A callback that shows how the game stands: a bar in a terminal or notebook, a line now and then elsewhere."""
+    """A callback that shows how the game stands: by a bar in a terminal or notebook, elsewhere by a line now and then."""
 
     def __init__(self, steps, begun, batch_size, quiet):
         self.steps, self.batch_size, self.quiet = steps, batch_size, quiet
@@ -117,7 +117,7 @@ class Progress:
 
 
 class Stopped(Exception):
-    """A run was told to end, by Ctrl-C or by SIGTERM; the step in hand has been finished.  number: the signal's."""
+    """A run was told to end, by Ctrl-C or by SIGTERM, and has finished its current step.  number: the signal's."""
 
     def __init__(self, number):
         super().__init__(number)
@@ -129,8 +129,8 @@ class Stopped(Exception):
 
 @contextmanager
 def stop_after_step():
-    """A callback that ends the training, between two steps, after a first Ctrl-C or SIGTERM, whichever rank it was sent to.
-    A second Ctrl-C ends it at once."""
+    """A callback that ends the training between two steps after a first Ctrl-C or SIGTERM, on whichever rank it arrives.
+    A second Ctrl-C ends the training at once."""
     received, before = [], {}
 
     def note(number, frame):
@@ -142,7 +142,7 @@ def stop_after_step():
         if number := (received or [group.current().told()])[0]:
             raise Stopped(number)
 
-    if threading.current_thread() is threading.main_thread():           # elsewhere signals are not to be had
+    if threading.current_thread() is threading.main_thread():           # no other thread may set a handler
         before |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
