@@ -3,8 +3,9 @@ import argparse
 
 import numpy as np
 
-from tinygan import data, metrics, presets
+from tinygan import data, metrics
 from tinygan.lessons import table
+from tinygan.run import presets
 
 from . import trainings
 

@@ -147,13 +147,13 @@ FAILURES = {
     "empty": (sends(lambda body: b""), "sent a wrong file (0 bytes that begin with b''"),
     "bit flipped": (sends(flipped), f"sent a wrong file ({len(PACKED[NAMES[0]])} bytes that begin with b'\\x1f\\x8b"),
     "other set": (sends(lambda body: gzip.compress(CONTENT[NAMES[2]])), "sent a wrong file"),
-    "cut": (cut, "cut the line before the end"),
+    "cut": (cut, "broke the connection before the end"),
     "cut unseen": (sends(lambda body: body[:len(body) // 2], length=False), "sent a wrong file"),
     "no length": (wrong_length, "failed (invalid literal"),
     "not what it says": (sends(lambda body: PAGE, Content_Encoding="gzip"), "failed ("),
     "stall": (stall, "sent nothing for 0.5 seconds"),
     "stall half way": (stall_half_way, "sent nothing for 0.5 seconds"),
-    "hang up": (hang_up, "cut the line before the end"),
+    "hang up": (hang_up, "broke the connection before the end"),
     "redirected for ever": (sends(lambda body: b"", status=302, Location="/a/" + NAMES[0]), "failed (Exceeded"),
 }
 
@@ -239,7 +239,7 @@ def test_running_again_after_a_cut_line_fetches_only_the_rest(server, tmp_path):
         (cut if handler.path.endswith(NAMES[2]) else send)(handler, body)
 
     server.answer = {"a": cut_the_third, "b": cut_the_third}
-    assert f"b/{NAMES[2]} cut the line" in refusal(tmp_path)
+    assert f"b/{NAMES[2]} broke the connection" in refusal(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES[:2])
     server.answer, server.asked = {"a": send, "b": send}, []
     download_mnist(tmp_path)

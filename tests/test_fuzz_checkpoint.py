@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygan as tg
-from tinygan import checkpoint, presets, run
+from tinygan import checkpoint
+from tinygan.run import presets
+from tinygan.run.folder import read_config
 
 MEMORY = 30e6           # bytes that reading a checkpoint of 20 kB may take, whatever it claims
 
@@ -142,7 +144,7 @@ def test_arrays_of_another_shape_or_kind(saved, data):
 
 def config_or_refused(path):
     try:
-        return run.read_config(path)
+        return read_config(path)
     except tg.TinyganError as error:
         assert "config.json" in str(error) and len(str(error)) < 2000
 

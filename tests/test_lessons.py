@@ -1,5 +1,7 @@
 """Every lesson runs a few steps and leaves what it promises; what its equations say is proved."""
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -28,6 +30,12 @@ def test_the_list_has_a_line_for_each(capsys):
     assert all(len(line) <= 120 for line in lines)
 
 
+def test_the_lessons_and_runs_load_nothing_that_draws():
+    """What draws waits until there is something to draw."""
+    code = "import sys, tinygan.lessons, tinygan.run; print({'matplotlib', 'PIL'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
 def test_an_unknown_lesson_is_refused(capsys):
     assert main(["lesson", "cooking"]) == 1 and "choose one of" in capsys.readouterr().err
 
@@ -43,7 +51,7 @@ def test_a_folder_is_not_overwritten(name, tmp_path, capsys):
 def test_a_step_goes_down_the_loss_for_its_own_parameters_alone():
     x, y = (tg.Tensor([value], requires_grad=True) for value in (3.0, 5.0))
     y.grad = tg.Tensor([7.0])
-    lessons.descend(tg.SGD([x], lr=0.5), x * y, part=0.1)
+    lessons.descend(tg.SGD([x], lr=0.5), x * y, fraction=0.1)
     lessons.descend(tg.SGD([x], lr=0.5), x * y)                 # the gradient of the first step is forgotten
     assert np.allclose(x.data, 3 - 0.05 * 5 - 0.5 * 5) and y.data == [5.0] and y.grad.data == [7.0]
 

@@ -9,9 +9,10 @@ from PIL import Image
 
 import tinygan as tg
 from benchmarks import modes, stabilisers, trainings
-from tinygan import backend, data, ops, presets, run
+from tinygan import backend, data, ops
 from tinygan.cli import main
 from tinygan.look import landscape, metrics
+from tinygan.run import callbacks, presets
 
 
 # The score
@@ -121,11 +122,11 @@ def test_looking_changes_nothing(rng):
 
 @pytest.mark.parametrize("preset", ["ring", "grid"])
 def test_a_run_draws_its_landscape(preset, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "FRAMES", 3)
+    monkeypatch.setattr(callbacks, "FRAMES", 3)
     assert main(["train", preset, "--steps", "5", "--out", str(tmp_path / "run"), "--quiet"]) == 0
     assert imread(tmp_path / "run" / "landscape.png").shape[:2] == (744, 768)
-    frames = run.Frames(tg.GAN.load(tmp_path / "run" / "checkpoint.npz"), 5, presets.PRESETS[preset].load(None),
-                        tmp_path / "run" / "frames.npz")
+    frames = callbacks.Frames(tg.GAN.load(tmp_path / "run" / "checkpoint.npz"), 5, presets.PRESETS[preset].load(None),
+                              tmp_path / "run" / "frames.npz")
     with Image.open(tmp_path / "run" / "training.gif") as picture:
         assert picture.n_frames == len(frames.taken) == len(frames.landscapes) > 1
     surface, arrows = frames.landscapes[-1]

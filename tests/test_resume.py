@@ -1,4 +1,4 @@
-"""A run that is stopped, by whatever, goes on and ends in the same bytes as one that was not."""
+"""A run that is stopped, in whatever way, goes on and ends in the same bytes as one that was not."""
 import os
 import random
 import resource
@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import checkpoint, presets, run
+from tinygan import checkpoint, run
 from tinygan.cli import main
+from tinygan.run import presets
 
 
 def command(*words, **options):
@@ -64,7 +65,7 @@ def trained(folder, steps=4):
 def kill_and_resume(number, tmp_path, reference):
     """One training, killed at a random moment, resumed until it is whole."""
     rng, folder = random.Random(number), tmp_path / f"run{number}"
-    script = f"from tinygan import run; run.SAVE_EVERY = 0; run.train('ring', {str(folder)!r}, steps=40, quiet=True)"
+    script = f"from tinygan import run; run.callbacks.SAVE_EVERY = 0; run.train('ring', {str(folder)!r}, steps=40, quiet=True)"
     process = subprocess.Popen([sys.executable, "-c", script])
     while not (folder / "checkpoint.npz").exists() and process.poll() is None:
         time.sleep(0.002)

@@ -19,7 +19,7 @@ FILES = {"training.gif", "report.html", "checkpoint.previous.npz", "frames.npz",
 
 @pytest.mark.parametrize("preset", ["digits", "seed"])
 def test_train_and_sample(preset, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run, "SCORED", 200)
+    monkeypatch.setattr(run, "SCORED_SAMPLES", 200)
     folder = tmp_path / "run"
     assert main(["train", preset, "--steps", "3", "--batch-size", "8", "--out", str(folder), "--device", "cpu"]) == 0
     said = capsys.readouterr().out

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import backend, checkpoint, layers, losses, presets, run
+from tinygan import backend, checkpoint, layers, losses
 from tinygan.cli import main
+from tinygan.run import callbacks, presets
+from tinygan.run.folder import read_config
 
 
 def points(rng, dtype=np.float64):
@@ -261,7 +263,7 @@ def test_resumed_in_the_same_bytes(name, tmp_path):
 
 
 def test_a_run_with_all_options_is_resumed_in_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "FRAMES", 1)
+    monkeypatch.setattr(callbacks, "FRAMES", 1)
     words = []
     for option, value in OPTIONS["all"].items():
         words += [f"--{option.replace('_', '-')}"] + ([] if value is True else [str(value)])
@@ -271,7 +273,7 @@ def test_a_run_with_all_options_is_resumed_in_the_same_bytes(tmp_path, monkeypat
     assert main(["train", "--resume", two, "--steps", "6", "--quiet"]) == 0
     for file in ("checkpoint.npz", "metrics.csv", "samples.png", "landscape.png"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
-    assert run.read_config(tmp_path / "two" / "config.json")["stabilisers"] == OPTIONS["all"]
+    assert read_config(tmp_path / "two" / "config.json")["stabilisers"] == OPTIONS["all"]
 
 
 def test_each_option_changes_the_game():

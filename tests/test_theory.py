@@ -8,8 +8,8 @@ from matplotlib.image import imread
 from PIL import Image
 
 import tinygan as tg
-from tinygan import presets
 from tinygan.cli import main
+from tinygan.run import presets
 from tinygan.theory import dirac, gauss1d
 
 BOUNDS = {0: 1.386294, 1: 1.163451, 2: 0.712633, 4: 0.120854}       # log 4 − 2 JS(N(0, 1), N(μ, 1))
@@ -171,7 +171,7 @@ def test_alternating_keeps_its_conserved_quantity():
 # As a user meets them
 
 def test_dirac_from_the_command_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(dirac, "LOCAL", 150)
+    monkeypatch.setattr(dirac, "RATE_STEPS", 150)
     monkeypatch.setattr(dirac, "FRAMES", 5)
     folder = tmp_path / "run"
     arguments = ["train", "dirac", "--steps", "30", "--out", str(folder)]
@@ -190,7 +190,7 @@ def test_dirac_from_the_command_line(tmp_path, capsys, monkeypatch):
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     assert (config["preset"], config["steps"], config["seed"]) == ("dirac", 30, 0)
     assert main(arguments) == 1 and "--overwrite" in capsys.readouterr().err
-    monkeypatch.setattr(dirac, "LOCAL", 5)
+    monkeypatch.setattr(dirac, "RATE_STEPS", 5)
     assert main([*arguments, "--overwrite", "--quiet"]) == 0 and capsys.readouterr().out == ""
     assert main(["train", "--resume", str(folder)]) == 1
     said = capsys.readouterr().err

@@ -6,7 +6,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import tinygan as tg
-from tinygan import presets
+from tinygan.run import presets
 
 LATENT = 4
 

@@ -10,11 +10,11 @@ import numpy as np
 from . import lessons, proofs, run
 from .errors import TinyganError
 from .look import animation, plots
-from .presets import PRESETS, STUDIES
 from .proofs import museum
+from .run.presets import PRESETS, STUDIES
 from .training import GAN
 
-FORMATS = (".png", ".npy", ".npz")
+SAMPLE_FORMATS = (".png", ".npy", ".npz")
 EXAMPLES = """examples:
   tinygan train                        train on the packaged digits and write runs/digits/
   tinygan train --resume runs/digits   go on with a run that was stopped
@@ -46,12 +46,12 @@ def main(arguments=None):
     except TinyganError as error:
         print(f"tinygan: {error}", file=sys.stderr)
         return 1
-    except run.Stopped as error:            # it has said so
+    except run.Stopped as error:            # it has been printed already
         return 128 + error.number
     except KeyboardInterrupt:
         print("tinygan: stopped by Ctrl-C", file=sys.stderr)
         return 128 + signal.SIGINT
-    except BrokenPipeError:                 # `tinygan … | head`: nobody reads on, nor what Python flushes at exit
+    except BrokenPipeError:                 # `tinygan … | head`: nobody reads any more, not even what Python flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -80,7 +80,7 @@ def _parser():
                        help="processes that share each batch: a number, auto: one a core, mpi: those of mpiexec (auto)")
     train.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, to --steps in all")
     train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")
-    train.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    train.add_argument("--quiet", action="store_true", help="print errors only")
     group = train.add_argument_group("stabilisers", "in place of what the preset has; 0 switches one off")
     for name, letter, about in STABILISERS:
         group.add_argument(f"--{name}", type=int if letter == "N" else float, metavar=letter, help=about)
@@ -113,7 +113,7 @@ def _parser():
     lesson.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything that is random (0)")
     lesson.add_argument("--out", type=Path, metavar="DIR", help="the folder (runs/lesson-NAME)")
     lesson.add_argument("--overwrite", action="store_true", help="replace a folder that exists")
-    lesson.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    lesson.add_argument("--quiet", action="store_true", help="print errors only")
     lesson.set_defaults(command=_lesson)
 
     check = commands.add_parser(
@@ -153,8 +153,8 @@ def _train(options):
     stabilisers = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.resume:
         if options.out or options.overwrite or options.batch_size or options.seed or options.preset or stabilisers:
-            raise TinyganError("--resume came with options that only a new run has: --resume DIR goes with "
-                               "--steps, --data, --device, --workers and --quiet")
+            raise TinyganError("got --resume with options that only a new run has, expected none of those: beside "
+                               "--resume DIR give --steps, --data, --device, --workers or --quiet")
         run.resume(options.resume, options.steps, options.data, options.device, options.quiet, options.workers)
         return
     run.train(options.preset or "digits", options.out, options.steps, options.batch_size, options.seed, options.data,
@@ -171,12 +171,12 @@ def _lesson(options):
 
 def _sample(options):
     n = options.n or (6 if options.walk else 100)
-    kind, formats = ("walk", (".gif",)) if options.walk else ("samples", FORMATS)
+    kind, formats = ("walk", (".gif",)) if options.walk else ("samples", SAMPLE_FORMATS)
     out = options.out or options.run / f"{kind}-{n}-{options.seed}{formats[0]}"
     if n < 1 or options.n == 0:
-        raise TinyganError(f"--n {options.n} came: expected at least 1")
+        raise TinyganError(f"got --n {options.n}, expected at least 1: choose a larger number")
     if out.suffix not in formats:
-        raise TinyganError(f"--out {out} came: expected a name that ends in {', '.join(formats)}")
+        raise TinyganError(f"got --out {out}, expected a name that ends in {', '.join(formats)}: choose another name")
     files = [out, out.with_suffix(".png")] if options.walk else [out]
     for file in files:
         if file.exists() and not options.overwrite:

@@ -1,13 +1,13 @@
 """What goes wrong with a GPU, in one sentence each: what it is and what to do about it.
 
 CUDA's errors come from the driver, the runtime, the kernel compiler NVRTC and cuBLAS, each in its own words and under its
-own class. CuPy is not imported here unless somebody asks for a GPU.
+own class. CuPy is not imported here until a GPU is asked for.
 """
 from contextlib import contextmanager
 
 from .errors import TinyganError
 
-ELSE = "or use the CPU (--device cpu)"
+OR_CPU = "or use the CPU (--device cpu)"
 
 
 def trouble():
@@ -15,15 +15,15 @@ def trouble():
     try:
         import cupy
     except ImportError as error:
-        return f"CuPy cannot be imported ({error}): pip install cupy-cuda12x or cupy-cuda13x, {ELSE}"
+        return f"CuPy cannot be imported ({error}): pip install cupy-cuda12x or cupy-cuda13x, {OR_CPU}"
     try:
-        # That `import cupy` succeeds proves nothing: it does so without a driver and without a compiler too.
+        # `import cupy` proves nothing: it succeeds without a driver and without a compiler too.
         cupy.cuda.runtime.getDeviceCount()
         ones = cupy.ones((2, 2), "float32")
         total = int((ones @ ones).sum())            # cuBLAS is needed, and NVRTC
     except Exception as error:
-        return explanation(error) or f"a first product on the GPU failed ({_short(error)}): mend the installation, {ELSE}"
-    return "" if total == 8 else f"a first product on the GPU gave a wrong sum: mend the installation, {ELSE}"
+        return explanation(error) or f"a first product on the GPU failed ({_short(error)}): repair the installation, {OR_CPU}"
+    return "" if total == 8 else f"a first product on the GPU gave a wrong sum: repair the installation, {OR_CPU}"
 
 
 @contextmanager
@@ -46,15 +46,15 @@ def explanation(error):
         return ""
     if type(error).__name__ == "OutOfMemoryError" or "MemoryAllocation" in text or "ALLOC_FAILED" in text:
         return (f"the GPU's memory is full ({_short(error)}): choose a smaller --batch-size, end other programs that use "
-                f"the GPU, {ELSE}; a run that had begun goes on with --resume")
+                f"the GPU, {OR_CPU}; a run that had begun goes on with --resume")
     if "InsufficientDriver" in text:
         return _about_the_driver()
     if "NoDevice" in text:
-        return f"the NVIDIA driver finds no GPU: is one built in, and visible (CUDA_VISIBLE_DEVICES)? Mend that, {ELSE}"
+        return f"the NVIDIA driver finds no GPU: check that one is built in and visible (CUDA_VISIBLE_DEVICES), {OR_CPU}"
     if missing or "nvrtc" in text.lower() or "header" in text.lower():
         return (f"CuPy finds a GPU but not all of CUDA's libraries, such as the kernel compiler NVRTC ({_short(error)}): "
-                f"pip install 'cupy-cuda12x[ctk]', or 'cupy-cuda13x[ctk]', as the CuPy that is installed, {ELSE}")
-    return f"the GPU failed ({_short(error)}): try again after a restart of the program, {ELSE}"
+                f"pip install 'cupy-cuda12x[ctk]', or 'cupy-cuda13x[ctk]', as the CuPy that is installed, {OR_CPU}")
+    return f"the GPU failed ({_short(error)}): try again after a restart of the program, {OR_CPU}"
 
 
 def _about_the_driver():
@@ -62,9 +62,9 @@ def _about_the_driver():
     import cupy
     supported, needed = cupy.cuda.runtime.driverGetVersion(), cupy.cuda.runtime.runtimeGetVersion()
     if supported == 0:
-        return f"CuPy is installed but finds no NVIDIA driver: install the driver of the GPU, {ELSE}"
+        return f"CuPy is installed but finds no NVIDIA driver: install the driver of the GPU, {OR_CPU}"
     return (f"the NVIDIA driver is too old: it supports CUDA {_version(supported)}, and the CuPy that is installed needs "
-            f"{_version(needed)}: update the driver, install the CuPy of an older CUDA (such as cupy-cuda12x), {ELSE}")
+            f"{_version(needed)}: update the driver, install the CuPy of an older CUDA (such as cupy-cuda12x), {OR_CPU}")
 
 
 def _version(number):
@@ -73,5 +73,5 @@ def _version(number):
 
 
 def _short(error):
-    """The error's first line, without what is behind the first 200 characters."""
+    """The error's first line, 200 characters of it at most."""
     return f"{type(error).__name__}: {str(error).strip()}".splitlines()[0][:200].strip()

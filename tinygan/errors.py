@@ -2,13 +2,13 @@
 
 
 class TinyganError(ValueError):
-    """Bad input, told in one clear sentence: what came, what was expected, what to do."""
+    """Bad input, in one clear sentence: "got X, expected Y: do Z"."""
 
 
 class Diverged(TinyganError):
     """A loss or a weight is not finite any more: going on would only spread it.
 
-    step: the step after which it was seen. bad: names of the arrays that hold NaN or infinite numbers, G's first."""
+    step: after which it was seen. bad: the names of the arrays that hold NaN or infinite numbers, G's first."""
 
     def __init__(self, step, what, bad):
         self.step, self.what, self.bad = step, what, bad
@@ -22,10 +22,10 @@ class Diverged(TinyganError):
 
 
 class WorkerLost(TinyganError):
-    """One of the processes that share a batch was killed, failed or does not answer: the step in hand cannot be ended."""
+    """A process that shares the batch was killed, has failed or does not answer: the current step cannot be finished."""
 
 
 def brief(value, most=200):
-    """What is said of a value or an error in a sentence: its text, in one line, cut after so many characters."""
+    """A value or an error as part of a sentence: its text in one line, cut after `most` characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= most else text[:most] + "…"

@@ -1,8 +1,7 @@
 """The full MNIST, 70,000 digits, from the Internet: four files, 12 MB, fetched once and kept.
 
-Source: Y. LeCun, C. Cortes and C. Burges, The MNIST database of handwritten digits, 1998.
+Source: LeCun, Cortes & Burges, "The MNIST database of handwritten digits" (1998).
 """
-
 import hashlib
 import re
 import sys
@@ -10,12 +9,12 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from tinygan.data.idx import PIECE, open_unpacked
-from tinygan.errors import TinyganError
+from ..errors import TinyganError
+from .idx import PIECE, open_unpacked
 
 MIRRORS = ("https://storage.googleapis.com/cvdf-datasets/mnist/",
            "https://ossci-datasets.s3.amazonaws.com/mnist/")
-TIMEOUT = 20    # seconds to wait for a connection, and for each next piece of a file
+TIMEOUT = 20            # seconds to wait for a connection, and for each next piece of a file
 
 # MD5 of the file as the mirrors pack it, SHA-256 of what it unpacks to.
 FILES = {
@@ -28,18 +27,18 @@ FILES = {
     "t10k-labels-idx1-ubyte.gz": ("ec29112dd5afa0611ce80d1b7f02629c",
                                   "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 }
-INSTEAD = "give --data DIR with the four files, or use the 5,000 digits in the package (`tinygan train digits`)"
+WITHOUT_NETWORK = "give --data DIR with the four files, or use the 5,000 digits in the package (`tinygan train digits`)"
 
 
 def download_mnist(cache=None, progress=True):
     """The folder, for mnist_folder, that holds the four MNIST files; those not there yet are fetched.
 
-    The folder is `cache`, or else tinygan/mnist where the system keeps caches. A file gets its name there only
-    after its checksum has been found right; another file of that name is removed.
-    A mirror that fails once is left for the next. Raises TinyganError when none is left or the folder cannot
-    be written to; files that did come stay, so calling again goes on from there.
-    """
-    import pooch    # here and below: what needs no download need not load it
+    The folder is `cache`, or else tinygan/mnist where the system keeps caches. A file gets its name there only after its
+    checksum has been found right; another file of that name is removed. After its first failure a mirror is given up for
+    the next one.
+    TinyganError when no mirror is left or the folder cannot be written to; the files fetched until then stay, so that
+    another call goes on from there."""
+    import pooch            # here and below: what needs no download need not load it
 
     folder = pooch.os_cache("tinygan") / "mnist" if cache is None else Path(cache)
     failures = []
@@ -51,14 +50,14 @@ def download_mnist(cache=None, progress=True):
                 return folder
             failures.append(failure)
     except OSError as error:
-        raise TinyganError(f"{folder} cannot keep the MNIST files ({error}), expected a folder to write to, with "
-                           f"12 MB free: mend that, or {INSTEAD}") from error
-    raise TinyganError(f"MNIST cannot be fetched: {', and '.join(failures)}; expected the published file from "
-                       f"one of them: try again later, {INSTEAD}")
+        raise TinyganError(f"{folder} cannot keep the MNIST files ({error}), expected a folder to write to, with 12 MB free: "
+                           f"make room or allow writing there, {WITHOUT_NETWORK}") from error
+    raise TinyganError(f"MNIST cannot be fetched: {', and '.join(failures)}; expected the published file from one of them: "
+                       f"try again later, {WITHOUT_NETWORK}")
 
 
 def _fetch_missing(mirror, folder, progress):
-    """Fetch from one mirror each file that is not in the folder, or not right. None, or in words what failed."""
+    """Fetch from one mirror each file that is missing in the folder, or wrong there. None, or what failed, in words."""
     import pooch
     import requests
 
@@ -71,7 +70,7 @@ def _fetch_missing(mirror, folder, progress):
             arrived = Path(scratch) / name
             try:
                 fetch(mirror + name, str(arrived), None)
-            except (requests.RequestException, ValueError) as error:    # ValueError: pooch, a length that is no number
+            except (requests.RequestException, ValueError) as error:        # ValueError: pooch, a length that is no number
                 return f"{mirror}{name} {_in_words(error)}"
             if not _is_right(arrived, *sums):
                 with open(arrived, "rb") as file:
@@ -89,12 +88,12 @@ def _is_right(path, md5, sha256):
                 return True
         with open_unpacked(path) as stream:
             return _sum(stream, "sha256") == sha256
-    except (OSError, EOFError, zlib.error):    # not there, or a damaged gzip file
+    except (OSError, EOFError, zlib.error):            # not there, or a damaged gzip file
         return False
 
 
 def _sum(stream, algorithm):
-    hasher = hashlib.new(algorithm, usedforsecurity=False)    # else some systems forbid MD5
+    hasher = hashlib.new(algorithm, usedforsecurity=False)       # else some systems forbid MD5
     while piece := stream.read(PIECE):
         hasher.update(piece)
     return hasher.hexdigest()
@@ -109,11 +108,11 @@ def _in_words(error):
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return f"sent nothing for {TIMEOUT} seconds"
     if isinstance(error, requests.exceptions.ChunkedEncodingError) or "aborted" in str(error):
-        return "cut the line before the end"
+        return "broke the connection before the end"
     if isinstance(error, requests.exceptions.ProxyError):
         return "cannot be reached through the proxy that the environment names"
     if isinstance(error, requests.ConnectionError):
-        cause = getattr(error.args[0], "reason", error)    # beneath urllib3's account of its attempts
+        cause = getattr(error.args[0], "reason", error)          # beneath urllib3's account of its attempts
         last = re.split(r"(?<!\[SSL): ", str(cause))[-1]
         return f"cannot be reached ({last})"
     return f"failed ({error})"

@@ -1,19 +1,19 @@
 """Handwritten digits of MNIST: 6,000 in the package, all 70,000 from a folder.
 
-Images are float32 (N, 28, 28, 1) in [−1, 1], the range of the generator's tanh: −1 is paper, 1 is ink.
-Labels are uint8 (N,), 0 to 9.
-Source: Y. LeCun, C. Cortes and C. Burges, The MNIST database of handwritten digits, 1998.
-"""
+    x = pixels / 127.5 − 1        float32 (N, 28, 28, 1) in [−1, 1], the range of the generator's tanh: −1 is paper, 1 is ink
 
+Labels are uint8 (N,), 0 to 9.
+Source: LeCun, Cortes & Burges, "The MNIST database of handwritten digits" (1998).
+"""
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from tinygan.data.idx import read_idx
-from tinygan.errors import TinyganError
+from ..errors import TinyganError
+from .idx import read_idx
 
-SPLITS = {"train": "train", "test": "t10k"}    # how the file names begin
+SPLITS = {"train": "train", "test": "t10k"}             # how the file names begin
 
 
 def digits():
@@ -24,17 +24,15 @@ def digits():
 def held_out_digits():
     """1,000 digits of the MNIST test set, 100 of each class: (images, labels).
 
-    No model trains on them: they are the real side when the quality of samples is measured.
-    """
+    No model trains on them: they are the real side when the quality of samples is measured."""
     return _packaged("test_images", "test_labels")
 
 
 def mnist_folder(directory, split="train"):
     """The 60,000 digits of the "train" split or the 10,000 of "test" from a folder: (images, labels).
 
-    It holds the published files, as they come or unpacked: train-images-idx3-ubyte.gz and its three fellows.
-    Raises TinyganError, which names the file, when one is missing, damaged or does not fit its fellow.
-    """
+    The folder holds the published files, packed or unpacked: train-images-idx3-ubyte.gz and the three others.
+    TinyganError, which names the file, for one that is missing, damaged or does not fit the other of its split."""
     pixels, labels = read_split(directory, split)
     return to_images(pixels), labels
 
@@ -50,18 +48,17 @@ def read_split(directory, split):
         raise TinyganError(f"{pixels_path} holds an array of shape {pixels.shape}, expected (N, 28, 28): "
                            "put the MNIST images there")
     if labels.shape != pixels.shape[:1]:
-        raise TinyganError(f"{labels_path} holds an array of shape {labels.shape}, expected "
-                           f"({len(pixels)},) to match {pixels_path.name}: take both files from one set")
+        raise TinyganError(f"{labels_path} holds an array of shape {labels.shape}, expected ({len(pixels)},) to match "
+                           f"{pixels_path.name}: take both files from one set")
     if labels.max() > 9:
-        raise TinyganError(f"{labels_path} holds the label {labels.max()}, expected 0 to 9: "
-                           "put the MNIST labels there")
+        raise TinyganError(f"{labels_path} holds the label {labels.max()}, expected 0 to 9: put the MNIST labels there")
     return pixels, labels
 
 
 def to_images(pixels):
-    """x = pixels / 127.5 − 1: from uint8 (N, 28, 28) in [0, 255] to float32 (N, 28, 28, 1) in [−1, 1]."""
-    images = pixels[..., None].astype(np.float32)    # (N, 28, 28) -> (N, 28, 28, 1)
-    images /= 127.5    # in place: all of MNIST is 188 MB
+    """x = pixels / 127.5 − 1: from uint8 (N, 28, 28) in [0, 255] to float32 (N, 28, 28, 1) in [−1, 1]"""
+    images = pixels[..., None].astype(np.float32)       # (N, 28, 28) → (N, 28, 28, 1)
+    images /= 127.5                                     # in place: all of MNIST is 188 MB
     images -= 1
     return images
 
@@ -75,12 +72,10 @@ def _packaged(images_key, labels_key):
 def _find(directory, stem, ending):
     """The file of that name, with '-' or '.' before the ending, packed or not."""
     if not directory.is_dir():
-        raise TinyganError(f"{directory} is not a folder, expected one that holds the four MNIST files: "
-                           "give its path")
+        raise TinyganError(f"{directory} is not a folder, expected one that holds the four MNIST files: give its path")
     names = [f"{stem}{mark}{ending}{suffix}" for mark in "-." for suffix in ("", ".gz")]
     for name in names:
         if (directory / name).is_file():
             return directory / name
     found = ", ".join(sorted(path.name for path in directory.iterdir())[:4]) or "nothing"
-    raise TinyganError(f"{directory} holds {found}, expected {names[0]} or {names[1]}: "
-                       "put the four MNIST files there")
+    raise TinyganError(f"{directory} holds {found}, expected {names[0]} or {names[1]}: put the four MNIST files there")

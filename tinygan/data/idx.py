@@ -3,47 +3,46 @@
     4 bytes    magic number: 0, 0, element type (8: unsigned byte), number of dimensions
     4 bytes    the size of each dimension in turn, big-endian
     the rest   the elements, last dimension fastest
-"""
 
+Source: LeCun, Cortes & Burges, "The MNIST database of handwritten digits" (1998), for its description of the format.
+"""
 import gzip
 import math
 import zlib
 
 import numpy as np
 
-from tinygan.errors import TinyganError
+from ..errors import TinyganError
 
-DIMENSIONS = {b"\x00\x00\x08\x01": 1, b"\x00\x00\x08\x03": 3}    # magic number of labels, of images
+DIMENSIONS = {b"\x00\x00\x08\x01": 1, b"\x00\x00\x08\x03": 3}       # magic number of labels, of images
 GZIP_MAGIC = b"\x1f\x8b"
-LARGEST = 2**30    # bytes, twice what the largest set of this kind holds: EMNIST by class, 697,932 · 28 · 28
-PIECE = 2**18      # bytes
+LARGEST = 2 ** 30           # bytes, twice what the largest set of this kind holds: EMNIST by class, 697,932 · 28 · 28
+PIECE = 2 ** 18             # bytes that are read at a time
 
 
 def read_idx(path):
-    """The array in one idx file, plain or gzip-compressed (the content decides, not the name).
+    """The array in one idx file: uint8 (N,) from a label file, (N, H, W) from an image file.
 
-    Returns uint8 of shape (N,) from a label file, (N, H, W) from an image file.
-    Raises TinyganError unless the file holds exactly what its header promises. A false header costs no
-    memory: what is held is never more than the header promises, nor more than the file contains.
-    Source: the description of the format by Y. LeCun, C. Cortes and C. Burges, The MNIST database, 1998.
-    """
+    The file may be gzip-compressed: its content decides, not its name. What is held in memory is never more than the
+    header promises, nor more than the file contains, so a false header costs nothing.
+    TinyganError unless the file holds exactly what its header promises."""
     try:
         with open_unpacked(path) as stream:
             shape = _read_shape(stream, path)
             size = math.prod(shape)
-            elements = _read_at_most(stream, size + 1)    # one more, to notice an excess
+            elements = _read_at_most(stream, size + 1)              # one more, to notice an excess
     except (OSError, EOFError, zlib.error) as error:
         raise TinyganError(f"{path} cannot be read ({error}), expected an idx file, plain or gzip: "
                            "check the path, or fetch the file again") from error
     if len(elements) != size:
         amount = "more" if len(elements) > size else f"only {len(elements)}"
-        raise TinyganError(f"{path} holds {amount} bytes after its header, expected {size} for the shape "
-                           f"{shape} that the header promises: fetch the file again")
+        raise TinyganError(f"{path} holds {amount} bytes after its header, expected {size} for the shape {shape} that the "
+                           "header promises: fetch the file again")
     return np.frombuffer(elements, np.uint8).reshape(shape)
 
 
 def open_unpacked(path):
-    """The file as a stream of bytes, unpacked on the way if it is gzip-compressed."""
+    """The file as a stream of bytes, which is unpacked while it is read if the file is gzip-compressed."""
     with open(path, "rb") as file:
         compressed = file.read(2) == GZIP_MAGIC
     return (gzip.open if compressed else open)(path, "rb")
@@ -53,8 +52,8 @@ def _read_shape(stream, path):
     """The header: a tuple of one or three sizes."""
     magic = stream.read(4)
     if magic not in DIMENSIONS:
-        raise TinyganError(f"{path} begins with the bytes '{magic.hex(' ')}', expected '00 00 08 01' "
-                           "(labels) or '00 00 08 03' (images): give an idx file of unsigned bytes")
+        raise TinyganError(f"{path} begins with the bytes '{magic.hex(' ')}', expected '00 00 08 01' (labels) or "
+                           "'00 00 08 03' (images): give an idx file of unsigned bytes")
     count = 4 * DIMENSIONS[magic]
     sizes = stream.read(count)
     if len(sizes) != count:
@@ -70,8 +69,7 @@ def _read_shape(stream, path):
 def _read_at_most(stream, count):
     """The next `count` bytes of the stream, fewer if it ends first.
 
-    In pieces, because stream.read(count) reserves all of `count` before it knows what is there.
-    """
+    In pieces, because stream.read(count) reserves all of `count` before it knows how much there is."""
     content = bytearray()
     while piece := stream.read(min(PIECE, count - len(content))):
         content += piece

@@ -2,20 +2,18 @@
 
     python -m tinygan.data.make_digits MNIST_FOLDER
 """
-
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from tinygan.data.handwritten import read_split
+from .handwritten import read_split
 
 
 def make_digits(directory, path):
     """Write to `path` the first 500 of each class of the training set and the first 100 of the test set.
 
-    All arrays are uint8, images (5000, 28, 28) and (1000, 28, 28).
-    """
+    All arrays are uint8, images (5000, 28, 28) and (1000, 28, 28)."""
     images, labels = first_of_each_class(*read_split(directory, "train"), 500)
     test_images, test_labels = first_of_each_class(*read_split(directory, "test"), 100)
     np.savez_compressed(path, images=images, labels=labels, test_images=test_images, test_labels=test_labels)

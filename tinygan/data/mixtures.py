@@ -1,10 +1,10 @@
-"""Two mixtures of Gaussians in the plane. Every mode is known, so those a generator has lost can be counted.
+"""Two mixtures of Gaussians in the plane. Every mode is known, so those that a generator has lost can be counted.
 
-Each component is equally likely and round: x = its mean + σ·N(0, I).
-Source: A. Srivastava et al., VEEGAN, 2017, for the two tasks; Z. Lin et al., PacGAN, 2018, section 4.1, for
-the protocol: these means, these widths, 100,000 points to train on.
+    x = μ_k + σ·ε        ε ~ N(0, I), each k equally probable
+
+Source: Srivastava et al., "VEEGAN" (2017), for the two tasks; Lin et al., "PacGAN" (2018), section 4.1, for the protocol:
+these means, these widths, 100,000 points to train on.
 """
-
 import numpy as np
 
 _angles = 2 * np.pi * np.arange(8) / 8
@@ -17,18 +17,16 @@ GRID_SIGMA = 0.05
 
 
 def ring(n=100_000, seed=0):
-    """n points from 8 Gaussians on the unit circle, σ = 0.01: (points float32 (n, 2), modes int64 (n,)).
+    """x = μ_k + 0.01·ε, μ_k one of 8 points on the unit circle: n points, float32 (n, 2), and their k, int64 (n,).
 
-    modes[i] is the component that points[i] came from, a row of RING_MEANS.
-    """
+    μ_k is row k of RING_MEANS."""
     return _mixture(RING_MEANS, RING_SIGMA, n, seed)
 
 
 def grid(n=100_000, seed=0):
-    """n points from 25 Gaussians on {−4, −2, 0, 2, 4}², σ = 0.05: (points float32 (n, 2), modes int64 (n,)).
+    """x = μ_k + 0.05·ε, μ_k one of 25 points in {−4, −2, 0, 2, 4}²: n points, float32 (n, 2), and their k, int64 (n,).
 
-    modes[i] is the component that points[i] came from, a row of GRID_MEANS.
-    """
+    μ_k is row k of GRID_MEANS."""
     return _mixture(GRID_MEANS, GRID_SIGMA, n, seed)
 
 

@@ -30,19 +30,16 @@ and 4.1 for R1. Extragradient: Korpelevich (1976); Gidel et al., "A Variational 
 import numpy as np
 
 from ..errors import TinyganError
-from ..look.animation import figures_gif
 from ..losses import LOSSES
 from ..ops import concatenate, sum
 from ..tensor import Tensor, grad
-from . import pictures
-from .pictures import write_csv
 
 ETA, GAMMA = 0.2, 0.3                    # step size η, weight γ of R1
 GAMES = {"bilinear": ("wasserstein", 1.0, "ψθ"), "Dirac-GAN": ("saturating", 0.5, "f(ψθ) + f(0)")}   # losses, c, V
 METHODS = ("simultaneous", "alternating", "extragradient", "R1")
-START = 1.5                              # distance at which the portrait starts
-NEAR, LOCAL = 1e-3, 400                  # distance at which rates are measured, and for how many steps
-MOST = 20_000                            # steps, beyond which a game that diverges leaves what float64 can hold
+START_DISTANCE = 1.5                     # at which the portrait starts
+RATE_DISTANCE, RATE_STEPS = 1e-3, 400    # at which distance rates are measured, and for how many steps
+MOST_STEPS = 20_000                      # beyond which a game that diverges leaves what float64 can hold
 FRAMES = 30                              # of the GIF
 
 
@@ -134,38 +131,42 @@ def study(folder, seed=0, steps=400, say=print):
 
     seed decides the direction in which the start lies. Returns {(game, method): (theory, Jacobian, measured, verdict)},
     the first three being |λ|.  TinyganError for more than 20,000 steps."""
-    if steps > MOST:
-        raise TinyganError(f"{steps} steps came: expected at most {MOST:,}, for a game that diverges soon leaves "
-                           "what float64 can hold")
+    from ..look.animation import figures_gif    # with it comes matplotlib, which the equations above do without
+    from . import pictures
+
+    if steps > MOST_STEPS:
+        raise TinyganError(f"got {steps} steps, expected at most {MOST_STEPS:,}: take fewer, as a game that diverges soon "
+                           "leaves what float64 can hold")
     angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
     start = np.array([np.cos(angle), np.sin(angle)])
     results, far, near, fields = {}, {}, {}, {}
     for game, (_, _, value) in GAMES.items():
         title = f"{game}: V = {value}"
-        far[title], near[title], fields[title] = {}, {}, _field(game)
+        far[title], near[title], fields[title] = {}, {}, _field(game, pictures.HALF_WIDTH)
         for method in METHODS:
-            ways = [trajectory(game, method, part * start, count) for part, count in ((START, steps), (NEAR, LOCAL))]
+            played = trajectory(game, method, START_DISTANCE * start, steps)
+            measured = trajectory(game, method, RATE_DISTANCE * start, RATE_STEPS)
             radius = abs(closed_form(game, method)).max()
-            far[title][method], near[title][method] = ways[0], (ways[1], radius)
-            results[game, method] = (radius, abs(eigenvalues(game, method)).max(), rate(ways[1]), verdict(ways[0]))
-    write_csv(folder / "rates.csv", ("game", "method", "eta", "gamma", "theory", "jacobian", "measured", "verdict"),
-              [(*name, ETA, GAMMA if name[1] == "R1" else 0.0, *map(float, row[:3]), row[3])
-               for name, row in results.items()])
+            far[title][method], near[title][method] = played, (measured, radius)
+            results[game, method] = radius, abs(eigenvalues(game, method)).max(), rate(measured), verdict(played)
+    pictures.write_csv(folder / "rates.csv", ("game", "method", "eta", "gamma", "theory", "jacobian", "measured", "verdict"),
+                       [(*name, ETA, GAMMA if name[1] == "R1" else 0.0, *map(float, row[:3]), row[3])
+                        for name, row in results.items()])
 
     def draw(step, near=None):
         title = f"Two numbers play, until step {step:,}: η = {ETA:g}, R1 with γ = {GAMMA:g}"
         return pictures.portrait(fields, far, near, step, title)
 
-    shown = np.linspace(1, steps, FRAMES).astype(int).tolist()
+    drawn = np.linspace(1, steps, FRAMES).astype(int).tolist()
     draw(steps, near).savefig(folder / "portrait.png", dpi=120)
-    figures_gif([draw(step) for step in sorted(set(shown))], folder / "portrait.gif")
+    figures_gif([draw(step) for step in sorted(set(drawn))], folder / "portrait.gif")
     say(_table(results, steps))
     return results
 
 
-def _field(game):
+def _field(game, half_width):
     """ψ, θ and the vector field's two components on a lattice."""
-    axis = np.linspace(-pictures.VIEW, pictures.VIEW, 17)
+    axis = np.linspace(-half_width, half_width, 17)
     psi, theta = (values.ravel() for values in np.meshgrid(axis, axis))
     v = np.array([[t.data.item() for t in vector_field(game, *point(*s))] for s in zip(psi, theta)])
     return psi, theta, *v.T
@@ -177,4 +178,4 @@ def _table(results, steps):
     for (game, method), (theory, jacobian, measured, word) in results.items():
         lines.append(f"{game:10} {method:14} {theory:11.6f} {jacobian:10.6f} {measured:10.6f}   {word}")
     return "\n".join([*lines, "theory: closed form; Jacobian: spectral radius from tinygan's second derivatives;",
-                      f"measured: line fitted to the logarithm of the distance, {LOCAL} steps near the equilibrium"])
+                      f"measured: line fitted to the logarithm of the distance, {RATE_STEPS} steps near the equilibrium"])

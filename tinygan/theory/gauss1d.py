@@ -28,16 +28,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..layers import Dense, Sequential, Tanh
-from ..look.animation import figures_gif
 from ..losses import discriminator_loss, generator_loss
 from ..optim import Adam
 from ..tensor import Tensor, grad, no_grad
-from . import pictures
-from .pictures import write_csv
 
 MUS = (0.0, 1.0, 2.0, 4.0)
-WIDTH = 0.05
-X = np.arange(-12, 20, WIDTH) + WIDTH / 2    # the middle of each bin
+BIN = 0.05                                   # width of a bin of the line
+X = np.arange(-12, 20, BIN) + BIN / 2        # the middle of each bin
 BATCH, D_STEPS, D_LR, G_LR = 256, 5, 5e-3, 2e-3
 START = 4.0                                  # where G puts its fakes at first, away from the data
 FRAMES = 40                                  # of the GIF
@@ -50,7 +47,7 @@ def normal(x, mu=0.0):
 
 def integral(values):
     """∫ f dx for the values f(X)."""
-    return values.sum() * WIDTH
+    return values.sum() * BIN
 
 
 def jensen_shannon(p, q):
@@ -119,7 +116,7 @@ def density_of(G, z=np.linspace(-6, 6, 24_001)):
     place = np.interp(evaluate(G, z), X, np.arange(len(X)))             # 3.25: a quarter of the way from X[3] to X[4]
     left = np.minimum(place.astype(int), len(X) - 2)
     part = place - left
-    return (np.bincount(left, weights * (1 - part), len(X)) + np.bincount(left + 1, weights * part, len(X))) / WIDTH
+    return (np.bincount(left, weights * (1 - part), len(X)) + np.bincount(left + 1, weights * part, len(X))) / BIN
 
 
 @dataclass
@@ -188,6 +185,9 @@ def study(folder, seed=0, steps=1500, say=print):
     """Hold q and let D learn, then let G learn too; write results.csv, game.csv, optimal.png, game.png and game.gif.
 
     steps: of each D, and of G in the game. Returns {μ, or "G": (bound, D's exact loss, mean |D − D*|)}."""
+    from ..look.animation import figures_gif    # with it comes matplotlib, which the equations above do without
+    from . import pictures
+
     p, results, cases = normal(X), {}, []
     for mu in MUS:
         D, q = learned_discriminator(mu, steps, seed), normal(X, mu)
@@ -201,10 +201,10 @@ def study(folder, seed=0, steps=1500, say=print):
     say("G has learned too\n")
     last = story[-1]
     results["G"] = last.bound, last.loss, error(last.logits, p, last.q)
-    write_csv(folder / "results.csv", ("q", "bound", "loss", "mean_error_of_D"),
-              [(name, *map(float, row)) for name, row in results.items()])
-    write_csv(folder / "game.csv", ("step", "bound", "loss", "mean", "deviation"),
-              [(m.step, *map(float, (m.bound, m.loss, m.mean, m.deviation))) for m in story])
+    pictures.write_csv(folder / "results.csv", ("q", "bound", "loss", "mean_error_of_D"),
+                       [(name, *map(float, row)) for name, row in results.items()])
+    pictures.write_csv(folder / "game.csv", ("step", "bound", "loss", "mean", "deviation"),
+                       [(m.step, *map(float, (m.bound, m.loss, m.mean, m.deviation))) for m in story])
     pictures.optimal(X, cases).savefig(folder / "optimal.png", dpi=100)
     few = np.unique((np.array([0, 0.25, 0.5, 1]) * (len(story) - 1)).astype(int)).tolist()
     pictures.game(X, p, story, few).savefig(folder / "game.png", dpi=100)

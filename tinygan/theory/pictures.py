@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from ..look.plots import BLUE, GREEN, GREY, ORANGE, PURPLE
 
 COLOURS = {"simultaneous": ORANGE, "alternating": PURPLE, "extragradient": BLUE, "R1": GREEN}
-VIEW = 3.0                     # half the width of the portrait
+HALF_WIDTH = 3.0               # of the portrait
 X_RANGE = (-4, 8)              # the part of the line that is drawn
 LEAST_DENSITY = 1e-3           # D* is drawn where p + q is more than this: elsewhere nothing tells D what to say
 ARROW = 1.5                    # length of the arrow for a gradient of 1
@@ -119,8 +119,8 @@ def portrait(fields, far, near, step, title):
             axis.plot(*way[-1], color=COLOURS[method], marker="o", markersize=7, markeredgecolor="white")
         axis.plot(*way[0], color="black", marker="x", linestyle="none", label="start")
         axis.plot(0, 0, color="black", marker="+", markersize=10, linestyle="none", label="equilibrium")
-        axis.set(title=game, xlabel="ψ, the discriminator", ylabel="θ, the generator", xlim=(-VIEW, VIEW),
-                 ylim=(-VIEW, VIEW), aspect="equal")
+        axis.set(title=game, xlabel="ψ, the discriminator", ylabel="θ, the generator", xlim=(-HALF_WIDTH, HALF_WIDTH),
+                 ylim=(-HALF_WIDTH, HALF_WIDTH), aspect="equal")
         if near:
             _distances(axes[1, column], near[game])
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)

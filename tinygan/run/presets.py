@@ -4,11 +4,11 @@ from typing import Callable
 
 import numpy as np
 
-from . import data, layers, models
-from .errors import TinyganError
-from .optim import Adam
-from .theory import dirac, gauss1d
-from .training import GAN
+from .. import data, layers, models
+from ..errors import TinyganError
+from ..optim import Adam
+from ..theory import dirac, gauss1d
+from ..training import GAN
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **options):
         gan.discriminator = layers.spectral_norm(gan.discriminator, np.random.default_rng([seed, 2]))
     for name, lr, optimiser in (("g_lr", g_lr, gan.g_optimizer), ("d_lr", d_lr, gan.d_optimizer)):
         if lr is not None and not 0 < lr < np.inf:
-            raise TinyganError(f"{name} {lr} came: expected a number above 0, such as 0.001")
+            raise TinyganError(f"got {name} {lr}, expected a number above 0: try 0.001")
         optimiser.lr = optimiser.lr if lr is None else lr
     own = {"gradient_penalty": gan.penalty, "averaging": gan.averaging, "r1": gan.r1, "label_smoothing": gan.label_smoothing,
            "instance_noise": gan.instance_noise, "noise_steps": gan.noise_steps, "decay_steps": gan.decay_steps}

@@ -1,0 +1,193 @@
+"""A run: one training from the command line, and the folder that it leaves behind.
+
+    config.json      what was run, on which data and with which versions: enough to run it again
+    checkpoint.npz   networks, optimisers, noise and data order; GAN.load reads it. checkpoint.previous.npz: the one before
+    metrics.csv      the losses and D's beliefs of every step
+    frames.npz       what G made of the same noise, at moments of the training
+    samples.png      100 samples
+    progress.png     the same 8 noise vectors at 6 moments
+    losses.png       the game's two sides
+    training.gif     the fixed noise over time; of points, with D's surface and where it sends them (landscape.png: the end)
+    report.html      all of it on one page, with a diagnosis in plain words
+
+A run that was stopped, by Ctrl-C or in any other way, goes on with --resume from its last checkpoint, and ends in the
+same bytes as one that was never stopped. The bytes depend on the number of workers, so a run keeps that number.
+
+presets.py: what there is to train. folder.py: the folder and its config.json. callbacks.py: what happens between two steps.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from .. import group
+from ..backend import available
+from ..cuda import explained
+from ..errors import Diverged, TinyganError, WorkerLost, brief
+from ..look import diagnosis, metrics
+from ..training import BELIEFS, GAN
+from .callbacks import Frames, Keeper, Progress, Stopped, stop_after_step
+from .folder import contents, fingerprint, prepare, read_config, silent, versions, write_config
+from .presets import PRESETS, STUDIES, stabilised
+
+SCORED_SAMPLES = 2000           # that the final score looks at
+
+
+@explained()
+def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
+          overwrite=False, quiet=False, stabilisers=None, workers="auto"):
+    """Train preset `name`, or play that study, and write the run folder, by default runs/NAME; returns its Path.
+
+    stabilisers: {option: value} in place of the preset's own: "spectral_norm": True, "g_lr", "d_lr", or an argument of GAN.
+    workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started.
+    Ctrl-C and SIGTERM end the training after the current step; the results so far are written, then Stopped is raised.
+    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, for
+    data, a batch size or a GPU given to a study, and if the training diverges: the last good checkpoint stays."""
+    if name not in PRESETS | STUDIES:
+        raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS | STUDIES)}")
+    preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), silent if quiet else print
+    steps = preset.steps if steps is None else steps
+    if steps < 1:
+        raise TinyganError(f"got --steps {steps}, expected at least 1: choose a larger number")
+    if name in STUDIES:
+        _only_for_presets(name, {"--batch-size": batch_size, "--data": data_folder, "a stabiliser": stabilisers or None,
+                                 "--device": device if device == "cuda" else None,
+                                 "--workers": None if workers in ("auto", 1) else workers})
+        return _study(name, folder, steps, seed, overwrite, say)
+    batch_size = batch_size or preset.batch_size
+    with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
+        device, where = _choose(device)
+        workers, why = group.chosen(workers, team, batch_size, device)
+        say(f"workers: {workers} ({why})\ndevice: {device} ({where})")
+        real = _loaded(team, preset, data_folder)
+        gan = stabilised(preset.build(seed), seed, **(stabilisers or {})).to(device)
+        team.first(lambda: prepare(folder, overwrite))
+        config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
+                  "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
+                  "stabilisers": stabilisers or {}, "workers": workers, **versions()}
+        say(f"{name}: {preset.about}; {steps:,} steps of {batch_size}, seed {seed}")
+        return _play(folder, config, gan, real, Frames(gan, steps, real), say, quiet)
+
+
+def _loaded(team, preset, data_folder):
+    """The preset's data. The first rank is the first to ask for them, as it may have to download them."""
+    team.first(lambda: preset.load(data_folder))
+    return preset.load(data_folder)
+
+
+def _only_for_presets(name, options):
+    """TinyganError for an option that a study has no use for."""
+    for option, value in options.items():
+        if value is not None:
+            raise TinyganError(f"got {option} {value} for {name}, expected none, as this study draws its own few numbers "
+                               f"on the CPU: leave {option} out")
+
+
+def _study(name, folder, steps, seed, overwrite, say):
+    """Play a study in a folder of its own."""
+    prepare(folder, overwrite)
+    config = {"preset": name, "steps": steps, "seed": seed, "device": "cpu", **versions()}
+    write_config(folder, config)
+    say(f"{name}: {STUDIES[name].about}; {steps:,} steps, seed {seed}")
+    STUDIES[name].play(folder, seed, steps, say)
+    say(f"\nwritten to {folder}/: {contents(folder)}")
+    return folder
+
+
+@explained()
+def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, workers=None):
+    """Go on with the run in `folder` until it has `steps` steps in all, by default the number that it was started with.
+
+    workers: by default as many as it had; with another number the bytes differ.
+    TinyganError for a folder without a run, a damaged one, other data than it was begun with, or fewer steps than it has."""
+    folder, say = Path(folder), silent if quiet else print
+    with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
+        config = read_config(folder / "config.json")
+        device, where = _choose(device)
+        workers, why = group.chosen(workers or config["workers"], team, config["batch_size"], device)
+        say(f"workers: {workers} ({'as before' if workers == config['workers'] else why})\ndevice: {device} ({where})")
+        gan = GAN.load(folder / "checkpoint.npz").to(device)
+        steps = config["steps"] if steps is None else steps
+        if steps < gan.steps:
+            raise TinyganError(f"got --steps {steps}, expected at least {gan.steps}, as the run in {folder} has {gan.steps} "
+                               "already: give the number of all its steps, old and new")
+        real = _loaded(team, PRESETS[config["preset"]], data_folder or config["data"])
+        if fingerprint(real) != config["images"]:
+            raise TinyganError(f"got other data ({fingerprint(real)}), expected those that the run in {folder} was begun "
+                               f"with ({brief(config['images'])}): give --data with the folder that it had")
+        config |= {"steps": steps, "workers": workers, **versions()}
+        say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")
+        return _play(folder, config, gan, real, Frames(gan, steps, real, folder / "frames.npz"), say, quiet)
+
+
+def _play(folder, config, gan, real, frames, say, quiet):
+    """Train, with a checkpoint now and then, and write everything at the end. Only the first rank writes."""
+    keeper, team = Keeper(folder, frames), group.current()
+    steps, batch_size = config["steps"], config["batch_size"]
+    workers, stopped = 1 if team.size > 1 else config["workers"], None
+
+    def begin():
+        write_config(folder, config)
+        if not gan.steps:
+            keeper.save(gan)
+
+    def end():
+        frames.take(gan)
+        keeper.save(gan)
+        _show(gan, real, frames, folder, config, say)
+
+    team.first(begin)
+    with Progress(steps, gan.steps, batch_size, quiet or team.rank > 0) as progress, stop_after_step() as stop:
+        try:
+            watch = diagnosis.Watch(real, say)
+            gan.fit(real, steps - gan.steps, batch_size, (progress, frames, keeper, watch, stop), workers)
+        except Stopped as signalled:
+            stopped = signalled
+            team.first(lambda: print(f"stopped by {stopped} after step {gan.steps}: writing the results so far; "
+                                     f"`tinygan train --resume {folder}` goes on from there", file=sys.stderr))
+        except (Diverged, WorkerLost) as error:
+            raise TinyganError(f"{error}. The last good checkpoint, of step {keeper.saved}, is "
+                               f"{folder / 'checkpoint.npz'}") from error
+    team.first(end)
+    if stopped:
+        raise stopped
+    return folder
+
+
+def _choose(device):
+    """("cpu" or "cuda", why); for "auto" the GPU if a kernel runs on it."""
+    works, reason = available("cuda" if device == "auto" else device)
+    if not works and device != "auto":
+        raise TinyganError(reason)
+    return ("cpu" if not works else "cuda" if device == "auto" else device), reason
+
+
+def _show(gan, real, frames, folder, config, say):
+    """Write the pictures and the numbers. All of them can be made again from the checkpoint."""
+    from ..look import animation, plots, report       # with them comes matplotlib, which lessons need not load with run/
+
+    plots.losses(gan.history, folder / "losses.png")
+    taken = [(step, samples.astype(np.float32)) for step, samples in frames.taken]
+    samples, score, real_score = gan.sample(SCORED_SAMPLES, seed=2), None, None
+    if real.ndim == 4:
+        plots.samples(gan.sample(100, seed=1), folder / "samples.png")
+        plots.progress(frames.of_progress(), folder / "progress.png")
+        animation.gif(taken, folder / "training.gif")
+        score, real_score = metrics.score(samples), metrics.real_score(SCORED_SAMPLES)
+        say(f"samples       {score}")
+        say(f"real digits   {real_score}")
+    else:
+        plots.scatter(gan.sample(2500, seed=1), folder / "samples.png", real[:2500])
+    if PRESETS[config["preset"]].modes:
+        say(f"samples       {metrics.mode_score(gan.sample(2500, seed=1), *PRESETS[config['preset']].modes)}")
+    if frames.landscapes:
+        figures = [plots.landscape(step, made, real[:1000], *seen, frames.extent, gan.loss in BELIEFS)
+                   for (step, made), seen in zip(taken, frames.landscapes)]
+        figures[-1].savefig(folder / "landscape.png", dpi=120)
+        animation.landscape_gif(figures, folder / "training.gif")
+    findings = diagnosis.findings(gan.history, samples, real, score, real_score)
+    report.write(folder / "report.html", title=f"tinygan: {config['preset']}", config=config, history=gan.history,
+                 frames=taken, samples=samples[:100] if real.ndim == 4 else samples, real=real, score=score,
+                 real_score=real_score, findings=findings)
+    say(f"\nwritten to {folder}/: {contents(folder)}")
+    say(f"more samples: tinygan sample {folder} --n 100 --seed 2")

@@ -1,0 +1,151 @@
+"""What happens between two steps of a run: it is saved, pictures are kept, progress is shown, and a signal stops it."""
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from .. import checkpoint, group
+from ..backend import to_numpy
+from ..look.landscape import ARROWS, landscape, window
+from .folder import write_text
+
+PROGRESS_MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)     # of the run, when progress.png looks at the fixed noise
+FRAMES = 24                                                 # moments in frames.npz, closer together at the start
+SAVE_EVERY = 20.0                                           # seconds between two checkpoints
+
+
+class Keeper:
+    """A callback that saves the run every few seconds. The frames are written first: no checkpoint is ahead of its frames,
+    and frames that are ahead of the checkpoint are dropped when the run goes on."""
+
+    def __init__(self, folder, frames):
+        self.folder, self.frames, self.saved, self.last = folder, frames, 0, time.monotonic()
+
+    def __call__(self, gan, metrics):
+        if time.monotonic() - self.last >= SAVE_EVERY:
+            self.save(gan)
+
+    def save(self, gan):
+        self.frames.save(self.folder / "frames.npz")
+        gan.save(self.folder / "checkpoint.npz")
+        rows = zip(*gan.history.values())
+        lines = [",".join(["step", *gan.history])] + [",".join(map(repr, [k, *row])) for k, row in enumerate(rows, 1)]
+        write_text(self.folder / "metrics.csv", "\n".join(lines) + "\n")
+        self.saved, self.last = gan.steps, time.monotonic()
+
+
+class Frames:
+    """A callback that keeps what G makes of the same noise at several moments of the run: 100 images or 2,500 points, and
+    for points in the plane also D's landscape (landscape.py)."""
+
+    def __init__(self, gan, steps, real, path=None):
+        images = real.ndim == 4
+        self.extent = window(real) if real.shape[1:] == (2,) else None
+        self.noise = np.random.default_rng(1).standard_normal((100 if images else 2500, gan.latent))
+        self.moments = {max(1, round(part * steps)) for part in (*PROGRESS_MOMENTS, *(np.arange(1, FRAMES + 1) / FRAMES) ** 2)}
+        # (step, samples) and (surface, arrows)
+        self.taken, self.landscapes = self._read(path, gan.steps) if path else ([], [])
+
+    def __call__(self, gan, metrics):
+        if gan.steps in self.moments:
+            self.take(gan)
+
+    def take(self, gan):
+        if not self.taken or self.taken[-1][0] != gan.steps:
+            samples = gan.generate(self.noise)
+            self.taken.append((gan.steps, samples.astype(np.float16)))
+            if self.extent:
+                seen = landscape(gan, samples[:ARROWS], self.extent)
+                self.landscapes.append([array.astype(np.float16) for array in seen])
+
+    def of_progress(self):
+        """[(step, 8 samples)] at the frames nearest to PROGRESS_MOMENTS."""
+        steps = np.array([step for step, _ in self.taken])
+        chosen = sorted({int(abs(steps - part * steps[-1]).argmin()) for part in PROGRESS_MOMENTS})
+        return [(int(steps[k]), self.taken[k][1][:8].astype(np.float32)) for k in chosen]
+
+    def save(self, path):
+        arrays = {f"{k}": samples for k, (_, samples) in enumerate(self.taken)}
+        for k, (surface, arrows) in enumerate(self.landscapes):
+            arrays |= {f"{k}.surface": surface, f"{k}.arrows": arrows}
+        checkpoint.write(path, {"steps": [step for step, _ in self.taken]}, arrays, keep=False)
+
+    @staticmethod
+    def _read(path, step):
+        about, arrays = checkpoint.read(path)
+        try:
+            taken = [(k, arrays[str(number)]) for number, k in enumerate(about["steps"]) if k <= step]
+            seen = [[arrays[f"{number}.{name}"] for name in ("surface", "arrows")] for number in range(len(taken))
+                    if f"{number}.surface" in arrays]
+            return taken, seen
+        except (KeyError, TypeError) as error:
+            raise checkpoint.damaged(path, error) from error
+
+
+class Progress:
+    """A callback that shows how the game stands: by a bar in a terminal or notebook, elsewhere by a line now and then."""
+
+    def __init__(self, steps, begun, batch_size, quiet):
+        self.steps, self.batch_size, self.quiet = steps, batch_size, quiet
+        self.lines = not quiet and not sys.stderr.isatty() and "ipykernel" not in sys.modules
+        self.every = max(1, steps // 10) if self.lines else 10
+        self.done, self.start = 0, time.perf_counter()
+        self.bar = tqdm(total=steps, initial=begun, unit="step", disable=quiet or self.lines, dynamic_ncols=True)
+
+    def __call__(self, gan, metrics):
+        self.done += 1
+        self.bar.update()
+        if self.quiet or (gan.steps % self.every and gan.steps != self.steps):
+            return
+        values = {name: float(to_numpy(value)) for name, value in metrics.items()}
+        rate = self.done * self.batch_size / (time.perf_counter() - self.start)
+        text = (f"D(x) {values['d_real']:.2f}, D(G(z)) {values['d_fake']:.2f}, loss D {values['d_loss']:.2f}, "
+                f"G {values['g_loss']:.2f}, {rate:,.0f} images/s")
+        self.bar.set_postfix_str(text, refresh=False)
+        if self.lines:
+            print(f"step {gan.steps:6d}/{self.steps}  {text}", flush=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+
+class Stopped(Exception):
+    """A run was told to end, by Ctrl-C or by SIGTERM, and has finished its current step.  number: the signal's."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self):
+        return "Ctrl-C" if self.number == signal.SIGINT else signal.Signals(self.number).name
+
+
+@contextmanager
+def stop_after_step():
+    """A callback that ends the training between two steps after a first Ctrl-C or SIGTERM, on whichever rank it arrives.
+    A second Ctrl-C ends the training at once."""
+    received, before = [], {}
+
+    def note(number, frame):
+        received.append(number)
+        group.current().tell(number)
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    def stop(gan, metrics):
+        if number := (received or [group.current().told()])[0]:
+            raise Stopped(number)
+
+    if threading.current_thread() is threading.main_thread():           # no other thread may set a handler
+        before |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
