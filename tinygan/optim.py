@@ -33,10 +33,10 @@ class _Optimiser:
 class SGD(_Optimiser):
     """θ ← θ − lr·∂L/∂θ"""
 
-    def step(self, part=1.0):
-        """One step for every parameter that has a gradient, with this part of the learning rate."""
+    def step(self, fraction=1.0):
+        """One step for every parameter that has a gradient, with this fraction of the learning rate."""
         for _, theta, g in self._with_gradient():
-            theta -= g * theta.dtype.type(part * self.lr)
+            theta -= g * theta.dtype.type(fraction * self.lr)
 
     def settings(self):
         """The arguments that make an optimiser like this one."""
@@ -66,13 +66,13 @@ class Adam(_Optimiser):
         self.m = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
         self.v = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
 
-    def step(self, part=1.0):
-        """One step for every parameter that has a gradient, with this part of the learning rate."""
+    def step(self, fraction=1.0):
+        """One step for every parameter that has a gradient, with this fraction of the learning rate."""
         self.t += 1
         beta1, beta2 = self.betas
         # m̂/(√v̂ + ε) = m·a / (√v·b + ε), the corrections being plain numbers
         a, b = 1 / (1 - beta1 ** self.t), 1 / np.sqrt(1 - beta2 ** self.t)
-        numbers = (beta1, 1 - beta1, beta2, 1 - beta2, b, self.eps, part * self.lr * a)
+        numbers = (beta1, 1 - beta1, beta2, 1 - beta2, b, self.eps, fraction * self.lr * a)
         for index, theta, g in self._with_gradient():
             self.m[index], self.v[index] = like(self.m[index], theta), like(self.v[index], theta)
             elementwise(_adam, theta, g, self.m[index], self.v[index], numbers=numbers)
