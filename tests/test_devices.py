@@ -9,6 +9,7 @@ import pytest
 
 import tinygan as tg
 from tinygan import backend, conv, losses, ops, presets, run
+from tinygan.checkpoint.networks import build
 from tinygan.norm import batch_norm
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -131,7 +132,7 @@ def test_gradient_penalty(device, rng):
     real, fake = rng.standard_normal((2, 6, 4))
     results = []
     for where in (device, "cpu"):
-        network = tg.layers.build(repr(D)).load_state_dict(D.state_dict()).astype(np.float64).to(where)
+        network = build(repr(D)).load_state_dict(D.state_dict()).astype(np.float64).to(where)
         x, y = (backend.to_device(array, where) for array in (real, fake))
         penalty = losses.gradient_penalty(network, x, y, np.random.default_rng(1))
         results.append([penalty.data, *(g.data for g in tg.grad(penalty, network.parameters()))])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import tinygan as tg
-from tinygan.layers import build
+from tinygan.checkpoint.networks import build
 
 
 def generator():

@@ -27,7 +27,7 @@ def images(rng):
 
 def everything(gan):
     return [*gan.generator.arrays(), *gan.discriminator.arrays(), *gan.averaged.arrays(),
-            *gan.g_optimizer.state_dict().values(), *gan.d_optimizer.state_dict().values(), gan.waiting,
+            *gan.g_optimizer.state_dict().values(), *gan.d_optimizer.state_dict().values(), gan.unseen,
             *map(np.array, gan.history.values())]
 
 
@@ -42,9 +42,9 @@ def test_each_turn_changes_its_own_side_only(images):
     def spy(optimiser, own, other, name):
         step = optimiser.step
 
-        def watched():
+        def watched(fraction):
             before = own.state_dict(), [p.data.copy() for p in other.parameters()]
-            step()
+            step(fraction)
             seen[name] = (any((before[0][k] != v).any() for k, v in own.state_dict().items()),
                           all((a == p.data).all() for a, p in zip(before[1], other.parameters())))
         optimiser.step = watched
@@ -59,7 +59,7 @@ def test_each_turn_changes_its_own_side_only(images):
 def test_gs_gradient_is_that_of_its_loss_at_the_updated_d(loss, images):
     gan = tiny(dtype=np.float64, loss=loss)
     grads = {}
-    gan.g_optimizer.step = lambda: grads.update(enumerate(p.grad.data for p in gan.generator.parameters()))
+    gan.g_optimizer.step = lambda fraction: grads.update(enumerate(p.grad.data for p in gan.generator.parameters()))
     start = copy.deepcopy(gan.generator)
     rng = copy.deepcopy(gan.rng)
     gan.step(images[:8].astype(np.float64))

@@ -1,18 +1,14 @@
 """Layers: what a network is built from. Each holds its parameters and says what it computes.
 
 Images are (N, H, W, C). Weights start Glorot-uniform, U(−b, b) with b = √(6 / (fan_in + fan_out)) (Glorot & Bengio
-2010, equation 16), biases at 0. repr(network) describes its architecture, and `build` makes a network of that
-description.
+2010, equation 16), biases at 0. repr(network) describes its architecture; checkpoint/networks.py reads it back.
 """
-import ast
 import copy
-import inspect
-import math
 
 import numpy as np
 
 from . import backend, conv
-from .errors import TinyganError, brief
+from .errors import TinyganError
 from .norm import batch_norm
 from .ops import leaky_relu, matmul, maxout, reshape, sigmoid, softplus, sqrt, tanh
 from .tensor import Tensor
@@ -459,46 +455,7 @@ class Flatten(Module):
         return "Flatten()"
 
 
-LAYERS = {layer.__name__: layer for layer in
-          (Sequential, Dense, Conv2D, Conv2DTranspose, SpectralNorm, BatchNorm, LeakyReLU, Maxout, Tanh, Sigmoid, Softplus,
-           Reshape, Flatten)}
-
 
 def one_by_one(network):
-    """Does the network look at each sample by itself, and remember nothing of it? Of this file's layers it is known."""
-    return all(type(module) in LAYERS.values() and not module.buffers for module in network.modules())
-
-
-def build(description, most=None):
-    """The network that repr(network) describes, with new weights.
-
-    most: how many weights it may have (any number if None): a description from a file is not to fill the memory.
-    TinyganError for anything but this file's layers."""
-    left = float("inf") if most is None else most
-
-    def value(node):
-        nonlocal left
-        if not isinstance(node, ast.Call):
-            return ast.literal_eval(node)
-        layer, positional = LAYERS[node.func.id], [value(argument) for argument in node.args]
-        named = {keyword.arg: value(keyword.value) for keyword in node.keywords}
-        left -= _weights(inspect.signature(layer).bind(*positional, **named).arguments)
-        if left < 0:
-            raise ValueError(f"more than {most:,} weights, all that the file holds")
-        return layer(*positional, **named)
-
-    try:
-        network = value(ast.parse(description, mode="eval").body)
-    except (SyntaxError, KeyError, AttributeError, TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise TinyganError(f"{brief(description)!r} does not describe a network of tinygan's layers "
-                           f"({brief(error)})") from error
-    if not isinstance(network, Module):
-        raise TinyganError(f"{brief(description)!r} describes no network: "
-                           "expected layers such as Sequential(Dense(2, 1))")
-    return network
-
-
-def _weights(arguments):
-    """How many numbers the weight of a layer made with these arguments holds."""
-    sizes = [size for name, size in arguments.items() if name.startswith(("in_", "out_", "features"))]
-    return math.prod(sizes) * arguments.get("kernel_size", 1) ** 2 if sizes else 0
+    """Does the network look at each sample by itself, and remember nothing of it? Only of this file's layers is it known."""
+    return all(type(module).__module__ == __name__ and not module.buffers for module in network.modules())
