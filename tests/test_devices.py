@@ -121,6 +121,16 @@ def test_layers(name, dtype, device, rng):
     same(ours.eval()(a).data, theirs.eval()(b).data, device, dtype)
 
 
+@pytest.mark.parametrize("name", ["Dense", "Conv2D", "Conv2DTranspose", "BatchNorm"])
+def test_an_input_on_another_device_gets_a_sentence(name, device, rng):
+    make, shape = LAYERS[name]
+    if device == "cpu":
+        pytest.skip("there is no other device")
+    for layer, there in ((make().to(device), "cpu"), (make(), device)):
+        with pytest.raises(tg.TinyganError, match=f"an input on {there}, expected it on"):
+            layer(on(there, rng.standard_normal(shape).astype(np.float32)))
+
+
 def test_gradients_are_proved_on_the_device(device, rng):
     """Finite differences, with everything on the device."""
     layer = tg.Sequential(tg.Conv2D(1, 2, 3, stride=2), tg.BatchNorm(2), tg.LeakyReLU(0.2), tg.Flatten(), tg.Dense(8, 1))
