@@ -8,6 +8,7 @@ import tinygan as tg
 from tinygan import backend, checkpoint, losses, presets, run
 from tinygan.checkpoint.networks import build
 from tinygan.cli import main
+from tinygan.umpire import Rules
 
 
 def points(rng, dtype=np.float64):
@@ -307,6 +308,18 @@ def test_a_checkpoint_from_before_the_options_still_loads(tmp_path):
 def test_numbers_without_sense_get_a_sentence(words, said, tmp_path, capsys):
     assert main(["train", "ring", "--out", str(tmp_path / "run"), "--quiet", *words]) == 1
     assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_the_rules_are_read_from_the_game_and_changed_together():
+    gan = tg.GAN(tg.models.point_generator(), tg.models.point_discriminator(), 2, r1=0.5, gradient_penalty=2.0, decay_steps=4)
+    assert gan.rules == Rules(r1=0.5, gradient_penalty=2.0, decay_steps=4)
+    assert [getattr(gan, name) for name in Rules.names()] == [2.0, 0.0, 0.5, 0.0, None, 0.0, 4] and gan.penalty == 2.0
+    with pytest.raises(AttributeError):
+        gan.r1 = 1.0                                    # a rule that step would not follow
+    gan.rules = Rules(r1=1.0)
+    assert gan.r1 == 1.0 and gan.decay_steps is None
+    with pytest.raises(TypeError, match="r2"):
+        tg.GAN(gan.generator, gan.discriminator, r2=1.0)
 
 
 def test_labels_are_smoothed_where_there_are_labels(rng):

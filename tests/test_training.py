@@ -6,7 +6,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import tinygan as tg
-from tinygan import presets
+from tinygan import presets, umpire
 
 LATENT = 4
 
@@ -206,6 +206,18 @@ def test_other_bad_input(images, tmp_path):
         tg.GAN(tg.models.seed_generator(), tg.models.seed_discriminator()).step(np.zeros((1, 28, 28, 1), np.float32))
     with pytest.raises(tg.TinyganError, match="no checkpoint"):
         tg.GAN.load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("d_loss, g_loss, step, what", [
+    ([1, np.nan, np.inf], [1, 1, np.nan], 4, "d_loss is nan"), ([1, 1, np.nan], [1, -np.inf, 1], 4, "g_loss is -inf"),
+    ([1, 1, 1], [1, 1, np.nan], 5, "g_loss is nan"), ([np.nan, 1, 1], [np.nan, 1, 1], 3, "d_loss is nan")])
+def test_the_first_bad_step_is_named(d_loss, g_loss, step, what):
+    gan = tiny()
+    gan.steps = 5                                       # the first two were not played by fit, and have no history
+    gan.history["d_loss"], gan.history["g_loss"] = d_loss, g_loss
+    with pytest.raises(tg.Diverged, match=what) as caught:
+        umpire.check_finite(gan)
+    assert caught.value.step == step and caught.value.bad == []
 
 
 def test_one_z_is_one_image_whatever_stands_beside_it():

@@ -221,11 +221,11 @@ class GAN:
         return like(array if is_array(array) else np.asarray(array), self.g_optimizer.parameters[0].data)
 
 
-for name in Rules.names():                         # gan.r1 is gan.rules.r1, and so on
-    setattr(GAN, name, property(attrgetter(f"rules.{name}")))
-GAN.penalty = GAN.gradient_penalty
-
-
 def _move_towards(kept, now, part):
     """kept += (now − kept)·part"""
     kept += (now - kept) * part
+
+
+for name in Rules.names():                         # gan.r1 is gan.rules.r1, and so on
+    setattr(GAN, name, property(attrgetter(f"rules.{name}")))
+GAN.penalty = GAN.gradient_penalty
