@@ -9,6 +9,7 @@ import pytest
 
 import tinygan as tg
 from tinygan import backend, conv, losses, ops, run
+from tinygan.checkpoint.networks import build
 from tinygan.norm import batch_norm
 from tinygan.run import presets
 
@@ -121,6 +122,16 @@ def test_layers(name, dtype, device, rng):
     same(ours.eval()(a).data, theirs.eval()(b).data, device, dtype)
 
 
+@pytest.mark.parametrize("name", ["Dense", "Conv2D", "Conv2DTranspose", "BatchNorm"])
+def test_an_input_on_another_device_gets_a_sentence(name, device, rng):
+    make, shape = LAYERS[name]
+    if device == "cpu":
+        pytest.skip("there is no other device")
+    for layer, there in ((make().to(device), "cpu"), (make(), device)):
+        with pytest.raises(tg.TinyganError, match=f"an input on {there}, expected it on"):
+            layer(on(there, rng.standard_normal(shape).astype(np.float32)))
+
+
 def test_gradients_are_proved_on_the_device(device, rng):
     """Finite differences, with everything on the device."""
     layer = tg.Sequential(tg.Conv2D(1, 2, 3, stride=2), tg.BatchNorm(2), tg.LeakyReLU(0.2), tg.Flatten(), tg.Dense(8, 1))
@@ -132,7 +143,7 @@ def test_gradient_penalty(device, rng):
     real, fake = rng.standard_normal((2, 6, 4))
     results = []
     for where in (device, "cpu"):
-        network = tg.layers.build(repr(D)).load_state_dict(D.state_dict()).astype(np.float64).to(where)
+        network = build(repr(D)).load_state_dict(D.state_dict()).astype(np.float64).to(where)
         x, y = (backend.to_device(array, where) for array in (real, fake))
         penalty = losses.gradient_penalty(network, x, y, np.random.default_rng(1))
         results.append([penalty.data, *(g.data for g in tg.grad(penalty, network.parameters()))])

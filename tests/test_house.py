@@ -12,9 +12,9 @@ import tinygan as tg
 from tinygan import fast
 
 HOUSE = Path(tg.__file__).parent
-BOOK = ("tensor", "ops", "conv", "norm", "losses", "layers", "optim", "gradcheck", "models", "training")
+BOOK = ("tensor", "ops", "conv", "norm", "losses", "module", "layers", "optim", "gradcheck", "models", "training")
 EVERYBODYS = {"errors", "backend", "group", "fast"}
-ALSO = {"training": {"umpire", "checkpoint"}, "layers": {"checkpoint"}}
+ALSO = {"training": {"umpire", "checkpoint"}}
 
 
 def imported(path):

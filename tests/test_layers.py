@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import tinygan as tg
-from tinygan.layers import build
+from tinygan.checkpoint.networks import build
 
 
 def generator():
@@ -102,14 +102,14 @@ def test_weights_start_as_said():
 
 
 @pytest.mark.parametrize("wrong, word", [
-    (lambda: tg.Dense(3, 2)(np.ones((2, 4), np.float32)), "expects"),
-    (lambda: tg.Conv2D(1, 2, 3)(np.ones((2, 4, 4, 3), np.float32)), "expects images"),
+    (lambda: tg.Dense(3, 2)(np.ones((2, 4), np.float32)), "expected .N, "),
+    (lambda: tg.Conv2D(1, 2, 3)(np.ones((2, 4, 4, 3), np.float32)), "expected .N, H, W, "),
     (lambda: tg.Conv2D(1, 2, 3)(np.ones((2, 4, 4, 1))), "astype"),
     (lambda: tg.Dense(3, 2)(np.ones((2, 3))), "astype"),
-    (lambda: tg.BatchNorm(3)(np.ones((2, 4), np.float32)), "expects"),
+    (lambda: tg.BatchNorm(3)(np.ones((2, 4), np.float32)), "expected .N, "),
     (lambda: tg.Conv2D(1, 2, 3, bias=False)(np.ones((2, 4, 4, 1))), "astype"),
-    (lambda: tg.Conv2DTranspose(1, 2, 3)(np.ones((2, 4, 1), np.float32)), "expects images"),
-    (lambda: tg.Dense(3, 2)(np.ones((2, 3, 3), np.float32)), "expects"),
+    (lambda: tg.Conv2DTranspose(1, 2, 3)(np.ones((2, 4, 1), np.float32)), "expected .N, H, W, "),
+    (lambda: tg.Dense(3, 2)(np.ones((2, 3, 3), np.float32)), "expected .N, "),
     (lambda: tg.Conv2D(1, 2, 3, padding=((0, 0), (0, -1))), "padding"),
     (lambda: tg.Conv2D(1, 2, 3, padding=1.5), "padding"),
     (lambda: tg.Conv2D(1, 2, 3, stride=0), "at least 1"),
@@ -120,6 +120,7 @@ def test_weights_start_as_said():
     (lambda: tg.Conv2D(0, 2, 3), "at least 1"),
     (lambda: tg.LeakyReLU(1.5), "slope"),
     (lambda: tg.Dense(2, 2).to("cuda"), "CuPy"),
+    (lambda: tg.BatchNorm(3)(np.ones((2, 3))), "got an input of float64, expected float32"),
 ])
 def test_bad_input_gets_a_sentence(wrong, word):
     with pytest.raises(tg.TinyganError, match=word):

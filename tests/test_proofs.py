@@ -8,6 +8,7 @@ import pytest
 
 import tinygan as tg
 from tinygan import conv, fast, layers, losses, models, norm, ops, optim, proofs, tensor, training
+from tinygan.checkpoint import networks
 from tinygan.cli import main
 from tinygan.proofs import mathml
 
@@ -40,7 +41,7 @@ def test_nothing_is_left_out():
                  and not f.__name__.startswith("_")}
     assert functions - kernels <= proved
     assert {conv.convolve, conv.transpose, conv.weight_gradient, norm.batch_norm} <= proved
-    assert set(layers.LAYERS.values()) <= proved
+    assert set(networks.LAYERS.values()) <= proved
     assert {losses.softmax, losses.log_sum_exp, losses.cross_entropy, losses.gradient_penalty} <= proved
     assert {loss for pair in losses.LOSSES.values() for loss in pair} <= proved
     assert {f for _, f in inspect.getmembers(models, inspect.isfunction) if f.__module__ == models.__name__} <= proved

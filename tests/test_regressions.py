@@ -99,7 +99,7 @@ def test_labels_that_do_not_fit(labels):
     "Reshape('a')",
 ])
 def test_a_damaged_description(text):
-    from tinygan.layers import build
+    from tinygan.checkpoint.networks import build
     with pytest.raises(tg.TinyganError):
         build(text)
 

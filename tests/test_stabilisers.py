@@ -6,9 +6,11 @@ import pytest
 
 import tinygan as tg
 from tinygan import backend, checkpoint, layers, losses
+from tinygan.checkpoint.networks import build
 from tinygan.cli import main
 from tinygan.run import callbacks, presets
 from tinygan.run.folder import read_config
+from tinygan.umpire import Rules
 
 
 def points(rng, dtype=np.float64):
@@ -147,7 +149,7 @@ def test_a_linear_d_under_spectral_norm_is_1_lipschitz(rng):
 def test_spectral_norm_is_described_saved_and_refused(rng, tmp_path):
     D = tg.layers.spectral_norm(tg.models.small_discriminator(width=2), rng)
     assert repr(D).startswith("Sequential(SpectralNorm(Conv2D(1, 2, 4, stride=2, padding='same', bias=True)), LeakyReLU(")
-    again = layers.build(repr(D))
+    again = build(repr(D))
     assert repr(again) == repr(D) and set(again.state_dict()) == set(D.state_dict())
     again.load_state_dict(D.state_dict())
     x = rng.standard_normal((2, 28, 28, 1)).astype(np.float32)
@@ -302,7 +304,7 @@ def test_a_checkpoint_from_before_the_options_still_loads(tmp_path):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["--r1", "-1"], "r1 -1.0 came"), (["--label-smoothing", "0.7"], "label_smoothing 0.7"), (["--r1", "nan"], "r1 nan"),
+    (["--r1", "-1"], "got r1 -1.0, expected 0 ≤ r1 < inf"), (["--label-smoothing", "0.7"], "label_smoothing 0.7"), (["--r1", "nan"], "r1 nan"),
     (["--instance-noise", "-0.1"], "instance_noise"), (["--noise-steps", "0"], "noise_steps 0"), (["--g-lr", "0"], "g_lr 0.0"),
     (["--averaging", "1"], "averaging 1.0"), (["--gradient-penalty", "inf"], "gradient_penalty inf")])
 def test_numbers_without_sense_get_a_sentence(words, said, tmp_path, capsys):
@@ -310,9 +312,21 @@ def test_numbers_without_sense_get_a_sentence(words, said, tmp_path, capsys):
     assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
+def test_the_rules_are_read_from_the_game_and_changed_together():
+    gan = tg.GAN(tg.models.point_generator(), tg.models.point_discriminator(), 2, r1=0.5, gradient_penalty=2.0, decay_steps=4)
+    assert gan.rules == Rules(r1=0.5, gradient_penalty=2.0, decay_steps=4)
+    assert [getattr(gan, name) for name in Rules.names()] == [2.0, 0.0, 0.5, 0.0, None, 0.0, 4] and gan.penalty == 2.0
+    with pytest.raises(AttributeError):
+        gan.r1 = 1.0                                    # a rule that step would not follow
+    gan.rules = Rules(r1=1.0)
+    assert gan.r1 == 1.0 and gan.decay_steps is None
+    with pytest.raises(TypeError, match="r2"):
+        tg.GAN(gan.generator, gan.discriminator, r2=1.0)
+
+
 def test_labels_are_smoothed_where_there_are_labels(rng):
     G, D = tg.models.point_generator(), tg.models.point_discriminator()
-    with pytest.raises(tg.TinyganError, match="non_saturating and saturating"):
+    with pytest.raises(tg.TinyganError, match="expected non_saturating or saturating"):
         tg.GAN(G, D, 2, "wasserstein", label_smoothing=0.1)
 
 
@@ -355,7 +369,7 @@ def test_layers_on_the_device(device, rng):
     for layer, shape in [*[(tg.layers.SpectralNorm(copy.deepcopy(layer), rng), shape) for layer, shape in LAYERS],
                          (tg.layers.Maxout(3), (4, 6))]:
         theirs = layer.astype(np.float64)
-        ours = layers.build(repr(layer)).astype(np.float64).load_state_dict(layer.state_dict()).to(device)
+        ours = build(repr(layer)).astype(np.float64).load_state_dict(layer.state_dict()).to(device)
         x = rng.standard_normal(shape)
         a, b = (tg.Tensor(backend.to_device(x, where), True) for where in (device, "cpu"))
         one, two = (ours(a) ** 2).sum(), (theirs(b) ** 2).sum()

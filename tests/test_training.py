@@ -6,6 +6,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import tinygan as tg
+from tinygan import umpire
 from tinygan.run import presets
 
 LATENT = 4
@@ -27,7 +28,7 @@ def images(rng):
 
 def everything(gan):
     return [*gan.generator.arrays(), *gan.discriminator.arrays(), *gan.averaged.arrays(),
-            *gan.g_optimizer.state_dict().values(), *gan.d_optimizer.state_dict().values(), gan.waiting,
+            *gan.g_optimizer.state_dict().values(), *gan.d_optimizer.state_dict().values(), gan.unseen,
             *map(np.array, gan.history.values())]
 
 
@@ -42,9 +43,9 @@ def test_each_turn_changes_its_own_side_only(images):
     def spy(optimiser, own, other, name):
         step = optimiser.step
 
-        def watched():
+        def watched(fraction):
             before = own.state_dict(), [p.data.copy() for p in other.parameters()]
-            step()
+            step(fraction)
             seen[name] = (any((before[0][k] != v).any() for k, v in own.state_dict().items()),
                           all((a == p.data).all() for a, p in zip(before[1], other.parameters())))
         optimiser.step = watched
@@ -59,7 +60,7 @@ def test_each_turn_changes_its_own_side_only(images):
 def test_gs_gradient_is_that_of_its_loss_at_the_updated_d(loss, images):
     gan = tiny(dtype=np.float64, loss=loss)
     grads = {}
-    gan.g_optimizer.step = lambda: grads.update(enumerate(p.grad.data for p in gan.generator.parameters()))
+    gan.g_optimizer.step = lambda fraction: grads.update(enumerate(p.grad.data for p in gan.generator.parameters()))
     start = copy.deepcopy(gan.generator)
     rng = copy.deepcopy(gan.rng)
     gan.step(images[:8].astype(np.float64))
@@ -206,6 +207,18 @@ def test_other_bad_input(images, tmp_path):
         tg.GAN(tg.models.seed_generator(), tg.models.seed_discriminator()).step(np.zeros((1, 28, 28, 1), np.float32))
     with pytest.raises(tg.TinyganError, match="no checkpoint"):
         tg.GAN.load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("d_loss, g_loss, step, what", [
+    ([1, np.nan, np.inf], [1, 1, np.nan], 4, "d_loss is nan"), ([1, 1, np.nan], [1, -np.inf, 1], 4, "g_loss is -inf"),
+    ([1, 1, 1], [1, 1, np.nan], 5, "g_loss is nan"), ([np.nan, 1, 1], [np.nan, 1, 1], 3, "d_loss is nan")])
+def test_the_first_bad_step_is_named(d_loss, g_loss, step, what):
+    gan = tiny()
+    gan.steps = 5                                       # the first two were not played by fit, and have no history
+    gan.history["d_loss"], gan.history["g_loss"] = d_loss, g_loss
+    with pytest.raises(tg.Diverged, match=what) as caught:
+        umpire.check_finite(gan)
+    assert caught.value.step == step and caught.value.bad == []
 
 
 def test_one_z_is_one_image_whatever_stands_beside_it():

@@ -1,16 +1,17 @@
 """tinygan: a generative adversarial network, from scratch, in a few small files of NumPy that run unchanged on CuPy.
 
-Read them in this order: tensor, ops, conv, norm, losses, layers, optim, gradcheck, models, training.
+Read them in this order: tensor, ops, conv, norm, losses, module, layers, optim, gradcheck, models, training.
 """
 from importlib import import_module
 
 from . import backend, data, group, losses, models, ops
-from .backend import seed, to_device, to_numpy
+from .backend import to_device, to_numpy
 from .errors import Diverged, TinyganError, WorkerLost
 from .fast import plain
 from .gradcheck import GradientError, check_gradients
-from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Module, Reshape, Sequential,
-                     Sigmoid, Softplus, SpectralNorm, Tanh)
+from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential,
+                     Sigmoid, Softplus, SpectralNorm, Tanh, seed)
+from .module import Module
 from .optim import SGD, Adam
 from .tensor import Tensor, grad, no_grad
 from .training import GAN

@@ -12,14 +12,6 @@ _cuda_works = False   # is it known that the GPU works?
 
 NUMPYS = {np.ndarray, np.float32, np.float64}       # what NumPy's arrays are, a full sum among them, which is a scalar
 
-stream = np.random.default_rng(0)        # the host's random stream: new layers draw their weights from it
-
-
-def seed(number):
-    """Start the host's random stream, from which new layers draw their weights, at `number`."""
-    global stream
-    stream = np.random.default_rng(number)
-
 
 # Which library owns an array
 

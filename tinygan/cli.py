@@ -3,6 +3,7 @@ import argparse
 import os
 import signal
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from .look import animation, plots
 from .proofs import museum
 from .run.presets import PRESETS, STUDIES
 from .training import GAN
+from .umpire import Rules
 
 SAMPLE_FORMATS = (".png", ".npy", ".npz")
 EXAMPLES = """examples:
@@ -22,17 +24,11 @@ EXAMPLES = """examples:
   tinygan check batch_norm             prove one derivative; without a name, all of them
 
 tinygan COMMAND --help tells the options of each."""
-STABILISERS = (             # option, its value, what it is
-    ("r1", "γ", "weight of the R₁ penalty on D's slope at real data"),
-    ("gradient-penalty", "λ", "weight of WGAN-GP's penalty on D's slope"),
-    ("instance-noise", "σ", "Gaussian noise on all that D sees"),
-    ("noise-steps", "N", "steps over which that noise falls to 0 (it stays)"),
-    ("label-smoothing", "s", "D's target for real data is 1 − s"),
-    ("averaging", "d", "decay of the running mean of G's weights"),
-    ("g-lr", "lr", "learning rate of G"),
-    ("d-lr", "lr", "learning rate of D"),
-    ("decay-steps", "N", "steps over which both rates fall to a twentieth (they stay)"),
-)
+STABILISERS = [             # option, type of its value, its symbol, what it is
+    *[(rule.name, rule.type, rule.metadata["symbol"], rule.metadata["meaning"]) for rule in fields(Rules)],
+    ("g_lr", float, "lr", "learning rate of G"),
+    ("d_lr", float, "lr", "learning rate of D"),
+]
 
 
 def main(arguments=None):
@@ -82,8 +78,8 @@ def _parser():
     train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")
     train.add_argument("--quiet", action="store_true", help="print errors only")
     group = train.add_argument_group("stabilisers", "in place of what the preset has; 0 switches one off")
-    for name, letter, about in STABILISERS:
-        group.add_argument(f"--{name}", type=int if letter == "N" else float, metavar=letter, help=about)
+    for name, kind, symbol, meaning in STABILISERS:
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=symbol, help=meaning)
     group.add_argument("--spectral-norm", action="store_true", default=None, help="spectral normalisation of D's layers")
     train.set_defaults(command=_train)
 
@@ -149,7 +145,7 @@ def _check(options):
 
 
 def _train(options):
-    names = [name.replace("-", "_") for name, _, _ in STABILISERS] + ["spectral_norm"]
+    names = [name for name, *_ in STABILISERS] + ["spectral_norm"]
     stabilisers = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.resume:
         if options.out or options.overwrite or options.batch_size or options.seed or options.preset or stabilisers:

@@ -1,134 +1,28 @@
 """Layers: what a network is built from. Each holds its parameters and says what it computes.
 
 Images are (N, H, W, C). Weights start Glorot-uniform, U(−b, b) with b = √(6 / (fan_in + fan_out)) (Glorot & Bengio
-2010, equation 16), biases at 0. repr(network) describes its architecture, and `build` makes a network of that
-description.
+2010, equation 16), biases at 0. repr(network) describes its architecture; checkpoint/networks.py reads it back.
 """
-import ast
 import copy
-import inspect
 import math
 
 import numpy as np
 
 from . import backend, conv
-from .errors import TinyganError, brief
+from .errors import TinyganError
 from .fast.kernels import fused
+from .module import Module
 from .norm import batch_norm
 from .ops import leaky_relu, matmul, maxout, reshape, sigmoid, softplus, sqrt, tanh
 from .tensor import Tensor
 
+stream = np.random.default_rng(0)        # the random stream from which new layers draw their weights, on the host
 
-class Module:
-    """Something with parameters that maps a Tensor to a Tensor in forward(x).
 
-    Parameters are the attributes that are Tensors with requires_grad, children those that are Modules (or lists of
-    them), both in the order of their definition; `buffers` names arrays that are part of the state but not trained."""
-    buffers = ()
-    training = True
-
-    def forward(self, x):
-        raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
-
-    def __call__(self, x):
-        return self.forward(x if isinstance(x, Tensor) else Tensor(x))
-
-    def _children(self):
-        """(name, module) for every direct child."""
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, (list, tuple)):
-                yield from ((f"{name}.{i}", item) for i, item in enumerate(value) if isinstance(item, Module))
-
-    def _named_modules(self, prefix=""):
-        """(prefix, module) for this module and everything below it, outermost first."""
-        yield prefix, self
-        for name, child in self._children():
-            yield from child._named_modules(f"{prefix}{name}.")
-
-    def modules(self):
-        """This module and all below it."""
-        return [module for _, module in self._named_modules()]
-
-    def named_parameters(self):
-        """[(name, Tensor)] in definition order."""
-        return [(prefix + name, value) for prefix, module in self._named_modules()
-                for name, value in vars(module).items() if isinstance(value, Tensor) and value.requires_grad]
-
-    def parameters(self):
-        """All that is trained, in definition order: weight before bias, gamma before beta."""
-        return [parameter for _, parameter in self.named_parameters()]
-
-    def _named_buffers(self):
-        return [(prefix + name, module, name) for prefix, module in self._named_modules() for name in module.buffers]
-
-    def named_arrays(self):
-        """[(name, array)] of all parameters, then of all buffers."""
-        buffers = [(key, getattr(module, name)) for key, module, name in self._named_buffers()]
-        return [(name, parameter.data) for name, parameter in self.named_parameters()] + buffers
-
-    def arrays(self):
-        """The same without the names."""
-        return [array for _, array in self.named_arrays()]
-
-    def state_dict(self):
-        """{name: NumPy array}, copies of all parameters and buffers."""
-        return {name: np.array(backend.to_numpy(array)) for name, array in self.named_arrays()}
-
-    def load_state_dict(self, state):
-        """Take over the values of state_dict(), each with the dtype and on the device that it has here.
-
-        TinyganError, before anything is changed, for a name too few or too many or another shape."""
-        here = self.state_dict()
-        if here.keys() != state.keys():
-            missing, unknown = sorted(here.keys() - state.keys()), sorted(state.keys() - here.keys())
-            raise TinyganError(f"the state does not fit this network: missing {missing or 'nothing'}, "
-                               f"unknown {unknown or 'nothing'}; load it into the network it came from")
-        for name, array in here.items():
-            if np.shape(state[name]) != array.shape:
-                raise TinyganError(f"the state's {name} has shape {np.shape(state[name])}, "
-                                   f"this network's {array.shape}: load it into the network it came from")
-
-        def fitted(name, array):
-            return backend.like(np.array(state[name]), array)
-
-        for name, parameter in self.named_parameters():
-            parameter.data = fitted(name, parameter.data)
-        for key, module, name in self._named_buffers():
-            setattr(module, name, fitted(key, getattr(module, name)))
-        return self
-
-    def _convert(self, function):
-        for parameter in self.parameters():
-            parameter.data, parameter.grad = function(parameter.data), None
-        for _, module, name in self._named_buffers():
-            setattr(module, name, function(getattr(module, name)))
-        return self
-
-    def to(self, device):
-        """Move parameters and buffers to "cpu" or "cuda"."""
-        return self._convert(lambda array: backend.to_device(array, device))
-
-    def astype(self, dtype):
-        """Turn parameters and buffers into float32 or float64."""
-        return self._convert(lambda array: array.astype(dtype))
-
-    def train(self, training=True):
-        """Training mode: batch normalisation uses the statistics of the batch and remembers them."""
-        for module in self.modules():
-            module.training = training
-        return self
-
-    def eval(self):
-        """Evaluation mode: batch normalisation uses what it remembers, so each image stands for itself."""
-        return self.train(False)
-
-    def initialise(self, rng, std=None):
-        """Redraw all weights from the NumPy Generator rng: Glorot-uniform, or N(0, std²); biases 0, gamma 1, beta 0."""
-        for child in (child for _, child in self._children()):
-            child.initialise(rng, std)
-        return self
+def seed(number):
+    """Start the random stream, from which new layers draw their weights, at `number`."""
+    global stream
+    stream = np.random.default_rng(number)
 
 
 class Sequential(Module):
@@ -136,61 +30,77 @@ class Sequential(Module):
 
     def __init__(self, *layers):
         if not all(isinstance(layer, Module) for layer in layers):
-            raise TinyganError(f"Sequential{layers} came: expected layers, one after the other")
+            raise TinyganError(f"got Sequential{layers}, expected layers: give them one after the other")
         self.layers = layers
 
     def forward(self, x):
-        """A LeakyReLU right behind a BatchNorm is computed along with it: one pass over the data less, and one array."""
-        layers = list(self.layers)
-        while layers:
-            layer = layers.pop(0)
-            if type(layer) is BatchNorm and layers and type(layers[0]) is LeakyReLU:
-                x = layer.forward(x, slope=layers.pop(0).slope)
-            else:
-                x = layer(x)
+        for layer, slope in _joined(self.layers):
+            x = layer(x) if slope is None else layer.forward(x, slope)
         return x
 
     def __repr__(self):
         return f"Sequential({', '.join(map(repr, self.layers))})"
 
 
+def _joined(layers):
+    """(layer, slope) for each layer: a BatchNorm with the slope of the LeakyReLU right behind it, any other with None.
+
+    Computed together, these two pass over the data once less and store one array less."""
+    def together(first, second):
+        return type(first) is BatchNorm and type(second) is LeakyReLU
+
+    for before, layer, after in zip((None, *layers), layers, (*layers[1:], None)):
+        if not together(before, layer):
+            yield layer, after.slope if together(layer, after) else None
+
+
 def _check_counts(layer, *numbers):
-    """Every number is an int of at least 1."""
+    """TinyganError unless every number is an int of at least 1."""
     if not all(isinstance(number, (int, np.integer)) and number >= 1 for number in numbers):
-        raise TinyganError(f"{layer} came with {numbers}: "
-                           "channels, features, sizes and strides must be integers of at least 1")
+        raise TinyganError(f"{layer} got {numbers}, expected integers of at least 1: "
+                           "give the numbers of channels, features, pieces or pixels")
+
+
+def _check(layer, parameter, x, fits, shape):
+    """TinyganError unless x has the shape that the layer expects, and the dtype and the device of its parameter."""
+    if not fits:
+        raise TinyganError(f"{layer} got an input of shape {x.shape}, expected {shape}: reshape it, or change the layer")
+    if x.dtype != parameter.dtype:
+        raise TinyganError(f"{layer} got an input of {x.dtype}, expected {parameter.dtype}: convert one with .astype()")
+    here, there = backend.device_of(parameter.data), backend.device_of(x.data)
+    if here != there:
+        raise TinyganError(f"{layer} got an input on {there}, expected it on {here}: move one with .to() or tg.to_device()")
 
 
 class _Weighted(Module):
-    """A layer with a weight and perhaps a bias, drawn from backend's stream at first."""
+    """A layer with a weight (…, a, b) and perhaps a bias, drawn from the stream at first."""
 
-    def _start(self, weight_shape, fans, features, bias):
-        self._fans = fans
+    def __init__(self, weight_shape, features, bias):
         self.weight = Tensor(np.zeros(weight_shape, np.float32), requires_grad=True)
         if bias:
             self.bias = Tensor(np.zeros(features, np.float32), requires_grad=True)
-        self.initialise(backend.stream)
+        self.initialise(stream)
 
     def initialise(self, rng, std=None):
-        shape, array = self.weight.shape, self.weight.data
-        bound = np.sqrt(6 / np.sum(self._fans))
-        drawn = rng.uniform(-bound, bound, shape) if std is None else rng.normal(0, std, shape)
-        self.weight.data = backend.like(drawn, array)
+        *pixels, a, b = self.weight.shape
+        bound = np.sqrt(6 / (math.prod(pixels) * (a + b)))          # fan_in + fan_out: a and b, for each pixel of a kernel
+        drawn = rng.uniform(-bound, bound, self.weight.shape) if std is None else rng.normal(0, std, self.weight.shape)
+        self.weight.data = backend.like(drawn, self.weight.data)
         if hasattr(self, "bias"):
-            self.bias.data = backend.array_module(array).zeros_like(self.bias.data)
+            self.bias.data = backend.array_module(self.bias.data).zeros_like(self.bias.data)
         return self
+
 
 class Dense(_Weighted):
     """y = x W + b        x (N, in_features), W (in_features, out_features), y (N, out_features)"""
 
     def __init__(self, in_features, out_features, bias=True):
         _check_counts("Dense", in_features, out_features)
+        super().__init__((in_features, out_features), out_features, bias)
         self.in_features, self.out_features = in_features, out_features
-        self._start((in_features, out_features), (in_features, out_features), out_features, bias)
 
     def forward(self, x):
-        if x.ndim != 2 or x.shape[1] != self.in_features:
-            raise TinyganError(f"{self} expects an input of shape (N, {self.in_features}), and {x.shape} came")
+        _check(self, self.weight, x, x.ndim == 2 and x.shape[1] == self.in_features, f"(N, {self.in_features})")
         y = matmul(x, self.weight)
         return y + self.bias if hasattr(self, "bias") else y
 
@@ -199,25 +109,17 @@ class Dense(_Weighted):
 
 
 class _Convolution(_Weighted):
-    """What both convolutions share: their arguments and their checks."""
+    """What both convolutions have in common: their arguments, and what they take."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding="same", bias=True):
         _check_counts(type(self).__name__, in_channels, out_channels, kernel_size, stride)
+        self._pads = _pads(padding)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self._pads = _pads(padding)
-        fans = (in_channels * kernel_size ** 2, out_channels * kernel_size ** 2)
-        self._start((kernel_size, kernel_size, *self._channels()), fans, out_channels, bias)
+        super().__init__((kernel_size, kernel_size, *self._channels()), out_channels, bias)
 
     def _check(self, x):
-        if x.ndim != 4 or x.shape[3] != self.in_channels:
-            raise TinyganError(f"{self} expects images of shape (N, H, W, {self.in_channels}), and {x.shape} came")
-        if x.dtype != self.weight.dtype:
-            raise TinyganError(f"{self} has {self.weight.dtype} weights, and {x.dtype} images came: "
-                               "convert one with .astype()")
-        here, there = backend.device_of(self.weight.data), backend.device_of(x.data)
-        if here != there:
-            raise TinyganError(f"{self} is on {here}, its input on {there}: move one with .to() or tg.to_device()")
+        _check(self, self.weight, x, x.ndim == 4 and x.shape[3] == self.in_channels, f"(N, H, W, {self.in_channels})")
 
     def __repr__(self):
         return (f"{type(self).__name__}({self.in_channels}, {self.out_channels}, {self.kernel_size}, "
@@ -225,12 +127,13 @@ class _Convolution(_Weighted):
 
 
 def _pads(padding):
-    """"same", or ((top, bottom), (left, right)); an int stands for four times itself."""
+    """"same", or ((top, bottom), (left, right)); an int p stands for ((p, p), (p, p))."""
     if isinstance(padding, (int, np.integer)) and padding >= 0:
         return ((padding, padding), (padding, padding))
     shape = np.shape(padding) if not isinstance(padding, str) else ()
     if padding != "same" and (shape != (2, 2) or np.min(padding) < 0):
-        raise TinyganError(f"padding {padding!r} came: expected 'same', an int ≥ 0, or ((top, bottom), (left, right))")
+        raise TinyganError(f"got padding {padding!r}, expected 'same', an int ≥ 0, or ((top, bottom), (left, right)): "
+                           "'same' with stride 1 keeps the size")
     return padding if padding == "same" else tuple(map(tuple, padding))
 
 
@@ -267,19 +170,19 @@ class SpectralNorm(Module):
 
     σ = vᵀ W u    v ← W u/‖W u‖    u ← Wᵀ v/‖Wᵀ v‖        one power iteration a forward pass, in training mode
     W is the layer's weight as a matrix (all axes but the last, last axis), the bias stays as it is. u and v are held
-    constant in the gradient, ∂σ/∂W = v uᵀ, which is exact where they have converged. A network whose every layer has
-    slope 1 at most is then 1-Lipschitz, as far as a convolution's stride does not count its pixels more than once.
-    layer: Dense, Conv2D or Conv2DTranspose; rng: draws the first u, backend's stream if None.
+    constant in the gradient, ∂σ/∂W = v uᵀ, which is exact where they have converged. A network of such Dense layers and
+    LeakyReLUs is 1-Lipschitz. A convolution can be steeper than its W/σ, as its windows overlap and a pixel counts in each.
+    layer: Dense, Conv2D or Conv2DTranspose; rng: draws the first u, the stream of new layers if None.
     Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018), algorithm 1."""
     buffers = ("u", "v")
 
     def __init__(self, layer, rng=None):
         if not isinstance(layer, _Weighted):
-            raise TinyganError(f"SpectralNorm({layer!r}) came: expected a layer with a weight, such as Dense or Conv2D")
+            raise TinyganError(f"got SpectralNorm({layer!r}), expected a layer with a weight: give it a Dense or a convolution")
         self.layer = layer
-        self._start(rng or backend.stream)
+        self._draw_u(rng or stream)
 
-    def _start(self, rng):
+    def _draw_u(self, rng):
         weight = self.layer.weight.data
         self.u = backend.like(rng.standard_normal((weight.shape[-1], 1)), weight)
         self._iterate()
@@ -292,7 +195,7 @@ class SpectralNorm(Module):
 
     def initialise(self, rng, std=None):
         self.layer.initialise(rng, std)
-        self._start(rng)
+        self._draw_u(rng)
         return self
 
     def forward(self, x):
@@ -331,8 +234,8 @@ class BatchNorm(Module):
         _check_counts("BatchNorm", features)
         numbers = isinstance(momentum, (int, float)) and isinstance(eps, (int, float))
         if not (numbers and 0 <= momentum <= 1 and eps > 0):
-            raise TinyganError(f"BatchNorm came with momentum {momentum!r} and eps {eps!r}: "
-                               "expected 0 ≤ momentum ≤ 1 and eps > 0")
+            raise TinyganError(f"BatchNorm got momentum {momentum!r} and eps {eps!r}, expected 0 ≤ momentum ≤ 1 and eps > 0: "
+                               "the usual ones are 0.9 and 1e-5")
         self.features, self.momentum, self.eps = features, momentum, eps
         self.gamma = Tensor(np.ones(features, np.float32), requires_grad=True)
         self.beta = Tensor(np.zeros(features, np.float32), requires_grad=True)
@@ -347,17 +250,13 @@ class BatchNorm(Module):
         return self
 
     def forward(self, x, slope=None):
-        if x.ndim < 2 or x.shape[-1] != self.features:
-            raise TinyganError(f"{self} expects an input of shape (N, …, {self.features}), and {x.shape} came")
-        if x.dtype != self.gamma.dtype:
-            raise TinyganError(f"{self} has {self.gamma.dtype} parameters, and {x.dtype} came: "
-                               "convert one with .astype()")
+        _check(self, self.gamma, x, x.ndim >= 2 and x.shape[-1] == self.features, f"(N, …, {self.features})")
         if not self.training:
             scale = self.gamma / sqrt(Tensor(self.running_var) + self.eps)
             y = (x - Tensor(self.running_mean)) * scale + self.beta
             return y if slope is None else leaky_relu(y, slope)
         if x.size == self.features:
-            raise TinyganError(f"{self} got one row, {x.shape}, in training mode: a single row has no variance; "
+            raise TinyganError(f"{self} got one row, {x.shape}, in training mode, expected several, as one has no variance: "
                                "use a larger batch, or .eval()")
         y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps, slope)
         # New arrays, never in place: a checkpoint or a copy may still hold the old ones.
@@ -379,7 +278,7 @@ class LeakyReLU(Module):
 
     def __init__(self, slope=0.2):
         if not 0 <= slope < 1:
-            raise TinyganError(f"LeakyReLU came with slope {slope}: expected 0 ≤ slope < 1")
+            raise TinyganError(f"LeakyReLU got slope {slope}, expected 0 ≤ slope < 1: the usual one is 0.2")
         self.slope = slope
 
     def forward(self, x):
@@ -412,9 +311,6 @@ class Tanh(Module):
     def forward(self, x):
         return tanh(x)
 
-    def __repr__(self):
-        return "Tanh()"
-
 
 class Sigmoid(Module):
     """y = σ(x), in [0, 1]. Not for the end of a discriminator: the losses take logits."""
@@ -422,18 +318,12 @@ class Sigmoid(Module):
     def forward(self, x):
         return sigmoid(x)
 
-    def __repr__(self):
-        return "Sigmoid()"
-
 
 class Softplus(Module):
     """y = ln(1 + eˣ), greater than 0: a LeakyReLU(0) without a corner"""
 
     def forward(self, x):
         return softplus(x)
-
-    def __repr__(self):
-        return "Softplus()"
 
 
 class Reshape(Module):
@@ -456,50 +346,7 @@ class Flatten(Module):
     def forward(self, x):
         return reshape(x, (x.shape[0], x.size // x.shape[0]))
 
-    def __repr__(self):
-        return "Flatten()"
-
-
-LAYERS = {layer.__name__: layer for layer in
-          (Sequential, Dense, Conv2D, Conv2DTranspose, SpectralNorm, BatchNorm, LeakyReLU, Maxout, Tanh, Sigmoid, Softplus,
-           Reshape, Flatten)}
-
 
 def one_by_one(network):
-    """Does the network look at each sample by itself, and remember nothing of it? Of this file's layers it is known."""
-    return all(type(module) in LAYERS.values() and not module.buffers for module in network.modules())
-
-
-def build(description, most=None):
-    """The network that repr(network) describes, with new weights.
-
-    most: how many weights it may have (any number if None): a description from a file is not to fill the memory.
-    TinyganError for anything but this file's layers."""
-    left = float("inf") if most is None else most
-
-    def value(node):
-        nonlocal left
-        if not isinstance(node, ast.Call):
-            return ast.literal_eval(node)
-        layer, positional = LAYERS[node.func.id], [value(argument) for argument in node.args]
-        named = {keyword.arg: value(keyword.value) for keyword in node.keywords}
-        left -= _weights(inspect.signature(layer).bind(*positional, **named).arguments)
-        if left < 0:
-            raise ValueError(f"more than {most:,} weights, all that the file holds")
-        return layer(*positional, **named)
-
-    try:
-        network = value(ast.parse(description, mode="eval").body)
-    except (SyntaxError, KeyError, AttributeError, TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise TinyganError(f"{brief(description)!r} does not describe a network of tinygan's layers "
-                           f"({brief(error)})") from error
-    if not isinstance(network, Module):
-        raise TinyganError(f"{brief(description)!r} describes no network: "
-                           "expected layers such as Sequential(Dense(2, 1))")
-    return network
-
-
-def _weights(arguments):
-    """How many numbers the weight of a layer made with these arguments holds."""
-    sizes = [size for name, size in arguments.items() if name.startswith(("in_", "out_", "features"))]
-    return math.prod(sizes) * arguments.get("kernel_size", 1) ** 2 if sizes else 0
+    """Does the network look at each sample by itself, and remember nothing of it? Only of this file's layers is it known."""
+    return all(type(module).__module__ == __name__ and not module.buffers for module in network.modules())

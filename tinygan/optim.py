@@ -34,10 +34,10 @@ class _Optimiser:
 class SGD(_Optimiser):
     """θ ← θ − lr·∂L/∂θ"""
 
-    def step(self, part=1.0):
-        """One step for every parameter that has a gradient, with this part of the learning rate."""
+    def step(self, fraction=1.0):
+        """One step for every parameter that has a gradient, with this fraction of the learning rate."""
         for _, theta, g in self._with_gradient():
-            theta -= g * theta.dtype.type(part * self.lr)
+            theta -= g * theta.dtype.type(fraction * self.lr)
 
     def settings(self):
         """The arguments that make an optimiser like this one."""
@@ -67,12 +67,12 @@ class Adam(_Optimiser):
         self.m = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
         self.v = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
 
-    def step(self, part=1.0):
-        """One step for every parameter that has a gradient, with this part of the learning rate."""
+    def step(self, fraction=1.0):
+        """One step for every parameter that has a gradient, with this fraction of the learning rate."""
         self.t += 1
         for index, theta, g in self._with_gradient():
             m, v = self.m[index], self.v[index] = like(self.m[index], theta), like(self.v[index], theta)
-            pick(plain_adam, pointwise.adam)(theta, g, m, v, part * self.lr, self.betas, self.eps, self.t)
+            pick(plain_adam, pointwise.adam)(theta, g, m, v, fraction * self.lr, self.betas, self.eps, self.t)
 
     def settings(self):
         """The arguments that make an optimiser like this one."""

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import data
+from ..checkpoint.networks import build
 from ..errors import TinyganError
-from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential, build
+from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential
 from ..losses import cross_entropy, softmax
 from ..optim import Adam
 from ..tensor import no_grad

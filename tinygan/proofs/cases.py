@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import backend, conv, layers, losses, models, norm, ops, tensor
+from ..checkpoint.networks import build
 from ..layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Sigmoid,
                       Softplus, SpectralNorm, Tanh)
 from ..optim import SGD, Adam
@@ -396,7 +397,7 @@ NARROW = {"12544": "98", "1024": "6", "512": "5", "256": "2", "128": "3", "64": 
 def _narrowed(network):
     """The same layers with a few channels in place of hundreds."""
     words = repr(network).replace("(", " ( ").replace(",", " , ").replace(")", " ) ").split()
-    return layers.build("".join(NARROW.get(word, word) for word in words))
+    return build("".join(NARROW.get(word, word) for word in words))
 
 
 def _models(rng):

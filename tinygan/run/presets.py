@@ -1,5 +1,5 @@
 """What `tinygan train NAME` plays: presets, which are GANs and their data, and studies, whose outcome is known."""
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Callable
 
 import numpy as np
@@ -86,15 +86,13 @@ STUDIES = {
 }
 
 
-def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **options):
-    """The GAN with what is asked for in place of its own; options are arguments of GAN."""
+def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **rules):
+    """The GAN with what is asked for in place of its own."""
     if spectral_norm:
         gan.discriminator = layers.spectral_norm(gan.discriminator, np.random.default_rng([seed, 2]))
     for name, lr, optimiser in (("g_lr", g_lr, gan.g_optimizer), ("d_lr", d_lr, gan.d_optimizer)):
         if lr is not None and not 0 < lr < np.inf:
             raise TinyganError(f"got {name} {lr}, expected a number above 0: try 0.001")
         optimiser.lr = optimiser.lr if lr is None else lr
-    own = {"gradient_penalty": gan.penalty, "averaging": gan.averaging, "r1": gan.r1, "label_smoothing": gan.label_smoothing,
-           "instance_noise": gan.instance_noise, "noise_steps": gan.noise_steps, "decay_steps": gan.decay_steps}
     return GAN(gan.generator, gan.discriminator, gan.latent, gan.loss, gan.g_optimizer, gan.d_optimizer, seed=seed,
-               **(own | options))
+               **asdict(gan.rules) | rules)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from .errors import TinyganError, brief
+from ..errors import TinyganError, brief
 
 KINDS = "fiubU"         # of numbers and text: all that is ever written
 
