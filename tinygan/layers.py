@@ -1,4 +1,4 @@
-"""Layers: what a network is built from. Each holds its parameters and says what it computes.
+"""Layers: what a network is built from. Each is a Module (module.py): it holds its parameters and says what it computes.
 
 Images are (N, H, W, C). Weights start Glorot-uniform, U(−b, b) with b = √(6 / (fan_in + fan_out)) (Glorot & Bengio
 2010, equation 16), biases at 0. repr(network) describes its architecture; checkpoint/networks.py reads it back.
@@ -44,21 +44,16 @@ class Sequential(Module):
 
 def _joined(layers):
     """(layer, slope) for each layer: a BatchNorm with the slope of the LeakyReLU right behind it, any other with None.
-
     Computed together, these two pass over the data once less and store one array less."""
-    def together(first, second):
-        return type(first) is BatchNorm and type(second) is LeakyReLU
-
     for before, layer, after in zip((None, *layers), layers, (*layers[1:], None)):
-        if not together(before, layer):
-            yield layer, after.slope if together(layer, after) else None
+        if (type(before), type(layer)) != (BatchNorm, LeakyReLU):
+            yield layer, after.slope if (type(layer), type(after)) == (BatchNorm, LeakyReLU) else None
 
 
 def _check_counts(layer, *numbers):
     """TinyganError unless every number is an int of at least 1."""
     if not all(isinstance(number, (int, np.integer)) and number >= 1 for number in numbers):
-        raise TinyganError(f"{layer} got {numbers}, expected integers of at least 1: "
-                           "give the numbers of channels, features, pieces or pixels")
+        raise TinyganError(f"{layer} got {numbers}, expected integers of at least 1: give sizes and strides such as 3")
 
 
 def _check(layer, parameter, x, fits, shape):
@@ -110,13 +105,15 @@ class Dense(_Weighted):
 
 class _Convolution(_Weighted):
     """What both convolutions have in common: their arguments, and what they take."""
+    transposed = False
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding="same", bias=True):
         _check_counts(type(self).__name__, in_channels, out_channels, kernel_size, stride)
         self._pads = _pads(padding)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        super().__init__((kernel_size, kernel_size, *self._channels()), out_channels, bias)
+        channels = (out_channels, in_channels) if self.transposed else (in_channels, out_channels)
+        super().__init__((kernel_size, kernel_size, *channels), out_channels, bias)
 
     def _check(self, x):
         _check(self, self.weight, x, x.ndim == 4 and x.shape[3] == self.in_channels, f"(N, H, W, {self.in_channels})")
@@ -130,8 +127,7 @@ def _pads(padding):
     """"same", or ((top, bottom), (left, right)); an int p stands for ((p, p), (p, p))."""
     if isinstance(padding, (int, np.integer)) and padding >= 0:
         return ((padding, padding), (padding, padding))
-    shape = np.shape(padding) if not isinstance(padding, str) else ()
-    if padding != "same" and (shape != (2, 2) or np.min(padding) < 0):
+    if padding != "same" and (np.shape(padding) != (2, 2) or np.min(padding) < 0):
         raise TinyganError(f"got padding {padding!r}, expected 'same', an int ≥ 0, or ((top, bottom), (left, right)): "
                            "'same' with stride 1 keeps the size")
     return padding if padding == "same" else tuple(map(tuple, padding))
@@ -141,9 +137,6 @@ class Conv2D(_Convolution):
     """y[n,i,j,d] = Σ x̄[n, S·i+a, S·j+b, c] · weight[a,b,c,d] + bias[d]        weight (K, K, in, out)
 
     I = ⌊(H + top + bottom − K)/S⌋ + 1; with padding "same" I = ⌈H/S⌉."""
-
-    def _channels(self):
-        return self.in_channels, self.out_channels
 
     def forward(self, x):
         self._check(x)
@@ -155,9 +148,7 @@ class Conv2DTranspose(_Convolution):
     """y[n, S·i+a−top, S·j+b−left, d] = Σ weight[a,b,d,c] · x[n,i,j,c] + bias[d]        weight (K, K, out, in)
 
     H = S·(I − 1) + K − top − bottom: padding is cropped from the full output; with padding "same" H = S·I."""
-
-    def _channels(self):
-        return self.out_channels, self.in_channels
+    transposed = True
 
     def forward(self, x):
         self._check(x)
@@ -171,14 +162,14 @@ class SpectralNorm(Module):
     σ = vᵀ W u    v ← W u/‖W u‖    u ← Wᵀ v/‖Wᵀ v‖        one power iteration a forward pass, in training mode
     W is the layer's weight as a matrix (all axes but the last, last axis), the bias stays as it is. u and v are held
     constant in the gradient, ∂σ/∂W = v uᵀ, which is exact where they have converged. A network of such Dense layers and
-    LeakyReLUs is 1-Lipschitz. A convolution can be steeper than its W/σ, as its windows overlap and a pixel counts in each.
+    LeakyReLUs is 1-Lipschitz. A convolution can be steeper than its W/σ: its windows overlap, and a pixel counts in each.
     layer: Dense, Conv2D or Conv2DTranspose; rng: draws the first u, the stream of new layers if None.
     Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018), algorithm 1."""
     buffers = ("u", "v")
 
     def __init__(self, layer, rng=None):
         if not isinstance(layer, _Weighted):
-            raise TinyganError(f"got SpectralNorm({layer!r}), expected a layer with a weight: give it a Dense or a convolution")
+            raise TinyganError(f"got SpectralNorm({layer!r}), expected a layer with a weight: give Dense or a convolution")
         self.layer = layer
         self._draw_u(rng or stream)
 
@@ -232,8 +223,7 @@ class BatchNorm(Module):
 
     def __init__(self, features, *, momentum=0.9, eps=1e-5):
         _check_counts("BatchNorm", features)
-        numbers = isinstance(momentum, (int, float)) and isinstance(eps, (int, float))
-        if not (numbers and 0 <= momentum <= 1 and eps > 0):
+        if not (isinstance(momentum, (int, float)) and isinstance(eps, (int, float)) and 0 <= momentum <= 1 and eps > 0):
             raise TinyganError(f"BatchNorm got momentum {momentum!r} and eps {eps!r}, expected 0 ≤ momentum ≤ 1 and eps > 0: "
                                "the usual ones are 0.9 and 1e-5")
         self.features, self.momentum, self.eps = features, momentum, eps
@@ -260,9 +250,8 @@ class BatchNorm(Module):
                                "use a larger batch, or .eval()")
         y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps, slope)
         # New arrays, never in place: a checkpoint or a copy may still hold the old ones.
-        running = fused(_blend, self.running_mean, self.running_var, mean, var,
-                                numbers=(self.momentum, 1 - self.momentum))
-        self.running_mean, self.running_var = running
+        self.running_mean, self.running_var = fused(_blend, self.running_mean, self.running_var, mean, var,
+                                                    numbers=(self.momentum, 1 - self.momentum))
         return y
 
     def __repr__(self):
@@ -345,8 +334,3 @@ class Flatten(Module):
 
     def forward(self, x):
         return reshape(x, (x.shape[0], x.size // x.shape[0]))
-
-
-def one_by_one(network):
-    """Does the network look at each sample by itself, and remember nothing of it? Only of this file's layers is it known."""
-    return all(type(module).__module__ == __name__ and not module.buffers for module in network.modules())

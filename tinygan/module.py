@@ -1,7 +1,4 @@
-"""What every layer and every network is: something with parameters that maps a Tensor to a Tensor.
-
-Here stands what has nothing to do with what a layer computes: the names of its arrays, its state, where it lies, its mode.
-"""
+"""What every layer and network can do, whatever it computes: name its arrays, give and take its state, move, change its mode."""
 import numpy as np
 
 from .backend import like, to_device, to_numpy
@@ -16,9 +13,6 @@ class Module:
     them), both in the order of their definition; `buffers` names arrays that are part of the state but not trained."""
     buffers = ()
     training = True
-
-    def forward(self, x):
-        raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
 
     def __call__(self, x):
         return self.forward(x if isinstance(x, Tensor) else Tensor(x))
@@ -80,24 +74,23 @@ class Module:
             if got.get(name) != expected.get(name):
                 raise TinyganError(f"the state does not fit this network: got {name} of shape {got.get(name, 'nothing')}, "
                                    f"expected {expected.get(name, 'nothing')}: load it into the network it came from")
-        for name, owner, attribute in self._places():
-            setattr(owner, attribute, like(np.array(state[name]), getattr(owner, attribute)))
-        return self
+        return self._replace(lambda name, array: like(np.array(state[name]), array))
 
-    def _convert(self, function):
-        for _, owner, attribute in self._places():
-            setattr(owner, attribute, function(getattr(owner, attribute)))
+    def _replace(self, new):
+        """Put new(name, array) in the place of every array, and forget the gradients: they belong to what was there."""
+        for name, owner, attribute in self._places():
+            setattr(owner, attribute, new(name, getattr(owner, attribute)))
         for parameter in self.parameters():
             parameter.grad = None
         return self
 
     def to(self, device):
         """Move parameters and buffers to "cpu" or "cuda"."""
-        return self._convert(lambda array: to_device(array, device))
+        return self._replace(lambda _, array: to_device(array, device))
 
     def astype(self, dtype):
         """Turn parameters and buffers into float32 or float64."""
-        return self._convert(lambda array: array.astype(dtype))
+        return self._replace(lambda _, array: array.astype(dtype))
 
     def train(self, training=True):
         """Training mode: batch normalisation uses the statistics of the batch and remembers them."""

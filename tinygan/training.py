@@ -6,21 +6,19 @@ D and G take turns, one gradient step each (Goodfellow et al. 2014, algorithm 1 
 stand in umpire.py; how a game is kept in a file, in checkpoint/games.py.
 """
 import copy
-from operator import attrgetter
 
 import numpy as np
 
 from . import checkpoint, group, umpire
 from .backend import array_module, at_hand, device_of, is_array, like, to_numpy
 from .checkpoint import games
+from .checkpoint.networks import one_by_one
 from .errors import TinyganError
 from .fast.kernels import elementwise
-from .layers import one_by_one
 from .losses import LOSSES, gradient_penalty, r1_penalty, smoothed_discriminator_loss
 from .ops import concatenate, mean, sigmoid
 from .optim import Adam
 from .tensor import Tensor, no_grad
-from .umpire import BELIEFS, MOST_UNREAD, Rules
 
 
 class GAN:
@@ -32,12 +30,12 @@ class GAN:
     g_optimizer, d_optimizer    Adam(lr=2e-4, betas=(0.5, 0.999)) unless given
     seed              of the noise and of the order of the data: with equal networks, equal seeds give equal bits
     rules             what keeps the game in balance, such as r1=0.5 or averaging=0.99: the fields of umpire.Rules.
-                      They can be read as gan.r1 and so on, and changed together: gan.rules = Rules(…)
+                      They can be read as gan.r1 and so on, and changed together: gan.rules = umpire.Rules(…)
     """
 
     def __init__(self, generator, discriminator, latent=100, loss="non_saturating", g_optimizer=None, d_optimizer=None, *,
                  seed=0, **rules):
-        self.rules = Rules(**rules)
+        self.rules = umpire.Rules(**rules)
         umpire.check_loss(loss, self.rules)
         self.generator, self.discriminator, self.latent, self.loss = generator, discriminator, latent, loss
         self.g_optimizer = g_optimizer or Adam(generator.parameters())
@@ -56,7 +54,7 @@ class GAN:
         real_batch: array (N, …). Returns {"d_loss", "g_loss", "d_real", "d_fake"} as arrays on the device, the last two
         D's mean belief σ(a) about the real and the fake batch before its step (its mean score where a is no logit)."""
         G, D, rules, N, team = self.generator, self.discriminator, self.rules, len(real_batch), group.current()
-        d_loss_of, g_loss_of = self._losses()
+        d_loss_of, g_loss_of = LOSSES[self.loss]
         fraction = rules.fraction(self.steps)      # of the learning rates, which may fall
         blur = self._blur(real_batch.shape)        # what D sees may be blurred by instance noise, real and fake alike
         x = blur(Tensor(self._like_weights(team.share(real_batch))))
@@ -66,7 +64,10 @@ class GAN:
         with no_grad():
             fakes = blur(G(team.share(z[:N])))
         real_logits, fake_logits = self._judged(x, fakes)
-        d_loss = d_loss_of(real_logits, fake_logits)
+        if rules.label_smoothing:
+            d_loss = smoothed_discriminator_loss(real_logits, fake_logits, rules.label_smoothing)
+        else:
+            d_loss = d_loss_of(real_logits, fake_logits)
         if rules.gradient_penalty:
             d_loss = d_loss + rules.gradient_penalty * gradient_penalty(D, x, fakes, self.rng)
         if rules.r1:
@@ -100,7 +101,7 @@ class GAN:
         def look():
             for callback in callbacks:
                 callback(self, metrics)
-            if len(self.unread) == MOST_UNREAD or at_hand(metrics["d_loss"]):
+            if len(self.unread) == umpire.MOST_UNREAD or at_hand(metrics["d_loss"]):
                 self._read()
                 umpire.check_finite(self)
 
@@ -166,14 +167,7 @@ class GAN:
     def verdict(self, logits):
         """D's belief σ(a), or its score where a is no logit; remembers nothing."""
         with no_grad():
-            return sigmoid(logits) if self.loss in BELIEFS else logits.detach()
-
-    def _losses(self):
-        """D's loss of real and fake logits, G's of fake ones."""
-        d_loss, g_loss = LOSSES[self.loss]
-        if smoothing := self.rules.label_smoothing:
-            return lambda real, fake: smoothed_discriminator_loss(real, fake, smoothing), g_loss
-        return d_loss, g_loss
+            return sigmoid(logits) if self.loss in umpire.BELIEFS else logits.detach()
 
     def _blur(self, shape):
         """A function x → x + σ_t·N(0, I) for three batches, all their noise in one transfer.  Source: Sønderby et al.,
@@ -227,6 +221,6 @@ def _move_towards(kept, now, part):
     kept += (now - kept) * part
 
 
-for name in Rules.names():                         # gan.r1 is gan.rules.r1, and so on
-    setattr(GAN, name, property(attrgetter(f"rules.{name}")))
+for name in umpire.Rules.names():                  # gan.r1 is gan.rules.r1, and so on
+    setattr(GAN, name, property(lambda gan, name=name: getattr(gan.rules, name)))
 GAN.penalty = GAN.gradient_penalty

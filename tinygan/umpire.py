@@ -23,13 +23,13 @@ def _rule(default, symbol, meaning, least=0, below=inf):
 @dataclass(frozen=True)
 class Rules:
     """What keeps a game in balance. Each rule is off by default; its meaning is also what `tinygan train --help` says."""
-    gradient_penalty: float = _rule(0.0, "λ", "weight of WGAN-GP's penalty on D's slope, usually 10 with the loss wasserstein")
-    averaging: float = _rule(0.0, "d", "decay of the running mean of G's weights, from which samples are drawn", below=1)
+    gradient_penalty: float = _rule(0.0, "λ", "weight of WGAN-GP's penalty on D's slope, usually 10")
+    averaging: float = _rule(0.0, "d", "decay of the running mean of G's weights, for samples", below=1)
     r1: float = _rule(0.0, "γ", "weight of the R₁ penalty on D's slope at real data, 0.1 to 10")
     instance_noise: float = _rule(0.0, "σ", "Gaussian noise on all that D sees")
-    noise_steps: int = _rule(None, "N", "steps over which that noise falls linearly to 0 (it stays)", least=1)
+    noise_steps: int = _rule(None, "N", "steps over which that noise falls to 0 (it stays)", least=1)
     label_smoothing: float = _rule(0.0, "s", "D's target for real data is 1 − s, with s usually 0.1", below=0.5)
-    decay_steps: int = _rule(None, "N", "steps over which both rates fall linearly to a twentieth (they stay)", least=1)
+    decay_steps: int = _rule(None, "N", "steps over which both rates fall to a twentieth (they stay)", least=1)
 
     def __post_init__(self):
         for rule in fields(self):
@@ -45,11 +45,11 @@ class Rules:
         return [rule.name for rule in fields(cls)]
 
     def sigma(self, step):
-        """σ of the instance noise after so many steps."""
+        """σ of the instance noise after so many steps: it falls linearly."""
         return self.instance_noise * (max(0, 1 - step / self.noise_steps) if self.noise_steps else 1)
 
     def fraction(self, step):
-        """The fraction of both learning rates that is left after so many steps."""
+        """The fraction of both learning rates that is left after so many steps: it falls linearly."""
         return max(SLOWEST, 1 - step / self.decay_steps) if self.decay_steps else 1.0
 
 

@@ -44,6 +44,11 @@ def build(description, most=None):
     return network
 
 
+def one_by_one(network):
+    """Does the network look at each sample by itself, and remember nothing of it? Only of tinygan's layers is it known."""
+    return all(type(module) in LAYERS.values() and not module.buffers for module in network.modules())
+
+
 def _weights(arguments):
     """How many numbers the weight of a layer made with these arguments holds."""
     sizes = [size for name, size in arguments.items() if name.startswith(("in_", "out_", "features"))]

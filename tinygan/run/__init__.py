@@ -25,7 +25,8 @@ from ..backend import available
 from ..cuda import explained
 from ..errors import Diverged, TinyganError, WorkerLost, brief
 from ..look import diagnosis, metrics
-from ..training import BELIEFS, GAN
+from ..training import GAN
+from ..umpire import BELIEFS
 from .callbacks import Frames, Keeper, Progress, Stopped, stop_after_step
 from .folder import contents, fingerprint, prepare, read_config, silent, versions, write_config
 from .presets import PRESETS, STUDIES, stabilised
