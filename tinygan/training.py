@@ -93,7 +93,7 @@ class GAN:
         Every callback is called as callback(gan, metrics) after each step; what it raises ends the training. Returns the
         history since the first step: {name of the metric: list of one float per step}.
         workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started
-        (group.py). Callbacks are called in the first one alone.
+        (group/). Callbacks are called in the first one alone.
         TinyganError for images that D cannot take or G cannot paint: wrong shape or dtype, NaN, values out of range.
         Diverged at the first loss or weight that is not finite (on a GPU up to 20 steps later: looking makes it wait)."""
         umpire.check_images(self, images, batch_size)
