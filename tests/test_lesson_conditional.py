@@ -9,7 +9,7 @@ Y = np.array([3, 0, 9, 3])
 
 
 def discriminator(name, rng):
-    return conditional.TOLD[name](rng)
+    return conditional.WAYS_TO_TELL[name](rng)
 
 
 def test_planes_are_constant_and_one_of_ten():
@@ -28,7 +28,7 @@ def test_stripes_are_the_published_mistake():
     assert rows.tolist() == [8, 9, 10, 11]                  # label 3: numbers 2352 to 3135 of 7840, 280 in a row
 
 
-@pytest.mark.parametrize("name", conditional.TOLD)
+@pytest.mark.parametrize("name", conditional.WAYS_TO_TELL)
 def test_d_sees_the_label_where_it_is_told(name, rng):
     D, x = discriminator(name, rng), tg.Tensor(rng.uniform(-1, 1, (4, 28, 28, 1)).astype(np.float32))
     equal = np.abs(D(x, Y).data - D(x, (Y + 1) % 10).data) < 1e-7

@@ -54,7 +54,7 @@ def test_permuting_the_labels_changes_the_judgement_alone(tmp_path, rng):
         folder.mkdir()
         it = Lesson(folder, (images[:300], given), (test[:200], truth[:200]), limit=2, say=lambda text: None)
         features.lesson(it)
-        outcomes.append((it.rows, [(folder / name).read_bytes() for name in ("told_back.png", "maps.png")]))
+        outcomes.append((it.rows, [(folder / name).read_bytes() for name in ("reconstructed.png", "maps.png")]))
     (rows, pictures), (permuted, same) = outcomes
     assert pictures == same and rows[-2:] == permuted[-2:]
     assert all(row.value > 40 for row in rows[:-2]) and all(row.value < 25 for row in permuted[:-2])

@@ -58,14 +58,14 @@ def test_overlap_counts():
 
 def test_g_is_cut_behind_the_channels_of_7_by_7(rng):
     G, z = tg.models.small_generator().eval(), rng.standard_normal((2, 100)).astype(np.float32)
-    h = tg.Sequential(*G.layers[:inside.MIDDLE])(z)
+    h = tg.Sequential(*G.layers[:inside.LAYERS_BEFORE_UNIT])(z)
     assert h.shape == (2, 7, 7, 64)
-    assert (tg.Sequential(*G.layers[inside.MIDDLE:])(h).data == G(z).data).all()
+    assert (tg.Sequential(*G.layers[inside.LAYERS_BEFORE_UNIT:])(h).data == G(z).data).all()
 
 
 def test_the_straight_line_ends_where_it_should(rng):
     a, b = rng.standard_normal((2, 100))
-    points = inside.line(a, b, inside.PARTS)
+    points = inside.line(a, b, inside.WALK_FRACTIONS)
     np.testing.assert_allclose(points[[0, 5, 10]], [a, (a + b) / 2, b])
 
 

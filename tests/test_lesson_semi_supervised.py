@@ -51,7 +51,7 @@ def test_noise_is_there_in_training_only(rng):
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(semi_supervised, "SHORT", (20, 10))
+    monkeypatch.setattr(semi_supervised, "SHORT_WIDTHS", (20, 10))
 
 
 def played(it, labels):

@@ -51,7 +51,7 @@ def test_a_folder_is_not_overwritten(name, tmp_path, capsys):
 def test_a_step_goes_down_the_loss_for_its_own_parameters_alone():
     x, y = (tg.Tensor([value], requires_grad=True) for value in (3.0, 5.0))
     y.grad = tg.Tensor([7.0])
-    lessons.descend(tg.SGD([x], lr=0.5), x * y, part=0.1)
+    lessons.descend(tg.SGD([x], lr=0.5), x * y, fraction=0.1)
     lessons.descend(tg.SGD([x], lr=0.5), x * y)                 # the gradient of the first step is forgotten
     assert np.allclose(x.data, 3 - 0.05 * 5 - 0.5 * 5) and y.data == [5.0] and y.grad.data == [7.0]
 

@@ -23,7 +23,7 @@ LESSONS = ("conditional", "semi_supervised", "clusters", "features", "augmentati
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a lesson's outcome, beside what others published: text, as numbers of other protocols are."""
+    """One number of a lesson's outcome, beside what others published, which is text, as their protocols differ."""
     what: str
     value: float                    # of several runs the mean
     form: str = "{:.1f}"            # how the value is written, its unit included
@@ -44,7 +44,7 @@ def written(form, value, spread=None):
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a lesson is given, and whom it tells."""
+    """What a lesson works with, and where its outcome goes."""
     folder: Path                    # for its pictures
     train: tuple                    # (images (N, 28, 28, 1) in [−1, 1], labels (N,))
     test: tuple                     # the same of digits that nothing may be trained on
@@ -64,22 +64,22 @@ class Lesson:
         return np.random.default_rng([self.seed, *stream])
 
     def found(self, what, value, form="{:.1f}", published=""):
-        """Note a number of the outcome, or a list of them, one of each run, and say it."""
+        """Note a number of the outcome, or a list with the number of each run, and say it."""
         several = (float(np.std(value, ddof=1)), list(map(float, value))) if np.size(value) > 1 else ()
         self.rows.append(Row(what, float(np.mean(value)), form, published, *several))
         self.say(f"{what}: {self.rows[-1]}" + (f"   (published: {published})" if published else ""))
 
 
-def descend(optimiser, loss, part=1.0):
-    """One step down the loss, for this optimiser's parameters alone, with this part of its learning rate."""
+def descend(optimiser, loss, fraction=1.0):
+    """One step down the loss, for this optimiser's parameters alone, with this fraction of its learning rate."""
     optimiser.zero_grad()
     loss.backward(inputs=optimiser.parameters)
-    optimiser.step(part)
+    optimiser.step(fraction)
 
 
 def together(batch):
-    """Decorates a training loop with batches of this size: it is played by one process a core, as far as that pays (group.py).
-    Each draws the same batches and takes its rows of them by share(); what the first one returns is returned."""
+    """Decorates a training loop with batches of this size: one process a core plays it, as long as that is faster (group.py).
+    Each draws the same batches and takes its rows of them by share(); what the first process returns is returned."""
     def decorated(train):
         @functools.wraps(train)
         def played(*arguments, **options):
@@ -136,9 +136,9 @@ def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwr
 
 def table(head, rows):
     """A Markdown table, as a list of lines: the first column to the left, numbers to the right."""
-    told = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]     # a bar would end the cell
-    head, *rows = [f"| {' | '.join(cells)} |" for cells in told]
-    return [head, "| --- |" + " ---: |" * (len(told[0]) - 1), *rows]
+    lines = [[str(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]    # a bar would end the cell
+    head, *rows = [f"| {' | '.join(cells)} |" for cells in lines]
+    return [head, "| --- |" + " ---: |" * (len(lines[0]) - 1), *rows]
 
 
 def _digits(full, folder):

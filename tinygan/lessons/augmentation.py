@@ -3,22 +3,22 @@
 From n digits of each class a classifier is trained in four ways, everything else being equal:
 
     alone       with these 10n digits and nothing else
-    moved       each time a digit comes up it is turned by up to 15° and shifted by up to 2 pixels
+    moved       each time a digit is drawn it is turned by up to 15° and shifted by up to 2 pixels
     samples     half of each batch are samples, with the class asked for as their label, of a conditional GAN that was
                 trained on the same 10n digits (D by projection: the lesson `conditional`)
-    both        samples, and all that comes up is moved
+    both        samples, and everything that is drawn is moved
 
 A conditional GAN draws from q(x, y), an estimate of p(x, y) from the very digits that the classifier has. It adds no
-information; what it may add is what its networks take for granted, such as that a stroke a bit thicker is a stroke still.
-Turning and shifting is knowledge from outside: that a digit stays the digit it is.
+information. All that it may add are the assumptions built into its networks, such as that a slightly thicker stroke is still
+a stroke. Turning and shifting is knowledge from outside: that a digit stays the same digit.
 
 Source of the idea: Antoniou, Storkey & Edwards, "Data Augmentation Generative Adversarial Networks" (2017), whose GAN, unlike
 this one, learned on other classes how images may vary; and Ravuri & Vinyals, "Classification Accuracy Score for Conditional
-Generative Models" (2019), who found that samples alone train worse classifiers than real images, good as they look.
+Generative Models" (2019), who found that samples alone train worse classifiers than real images, however good they look.
 
-What to expect: moving the digits halves the error. Samples, though nearly all are recognised as what was asked for, gain
-nothing. Where digits are few, the GAN repeats those that it has seen: in the picture the rows of one n are alike. Where there
-are many, they stand in the place of digits that are as good or, after the short version, better.
+What to expect: moving the digits halves the error. Samples gain nothing, though nearly all are recognised as the class asked
+for. Where digits are few, the GAN repeats those that it has seen: in the picture the rows of one n are alike. Where there are
+many, samples take the place of digits that are equally good or, after the short version, better.
 """
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,10 +30,10 @@ from . import descend
 from .conditional import LATENT, Projection, draw, train as train_gan
 from .semi_supervised import choose
 
-SIZES = (10, 50, 500)                   # n, digits of each class
+DIGITS_PER_CLASS = (10, 50, 500)        # n
 BATCH, LR = 64, 1e-3
-TURN, SHIFT = 15, 2                     # degrees and pixels, at most
-POOL = 500                              # samples of each class
+MAX_TURN, MAX_SHIFT = 15, 2             # degrees and pixels
+SAMPLES_PER_CLASS = 500
 
 
 def train(network, batch, steps):
@@ -41,14 +41,14 @@ def train(network, batch, steps):
     adam = tg.Adam(network.parameters(), LR, betas=(0.9, 0.999))
     for step in range(steps):
         images, labels = batch()
-        descend(adam, tg.losses.cross_entropy(network(images), labels), part=1 - step / steps)
+        descend(adam, tg.losses.cross_entropy(network(images), labels), fraction=1 - step / steps)
 
 
 def moved(images, rng):
     """Each image turned and shifted a little, white paper coming in."""
     from scipy.ndimage import affine_transform
     result = np.empty_like(images)
-    for k, (turn, *shift) in enumerate(rng.uniform(-1, 1, (len(images), 3)) * (np.deg2rad(TURN), SHIFT, SHIFT)):
+    for k, (turn, *shift) in enumerate(rng.uniform(-1, 1, (len(images), 3)) * (np.deg2rad(MAX_TURN), MAX_SHIFT, MAX_SHIFT)):
         back = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])     # a pixel's place → where it was
         middle = (np.array(images.shape[1:3]) - 1) / 2
         result[k, ..., 0] = affine_transform(images[k, ..., 0], back, middle - back @ (middle + shift), order=1, cval=-1)
@@ -68,12 +68,12 @@ def half_and_half(real, drawn, rng):
 
 
 def play(it, k, n):
-    """Run k with n digits of each class: ({way: error in %}, samples (10·POOL, 28, 28, 1) and their classes)."""
+    """Run k with n digits of each class: ({way: error in %}, samples (10·SAMPLES_PER_CLASS, 28, 28, 1) and their classes)."""
     images, labels = it.train
     few = choose(labels, it.rng(k, n, 0), n)
     real = images[few], labels[few]
     G = train_gan(Projection(it.rng(k, n, 1)), *real, it.steps(1200, 5000), it.rng(k, n, 2), it.seed + k)
-    drawn = draw(G, it.rng(k, n, 3).standard_normal((POOL, LATENT)).astype(np.float32))
+    drawn = draw(G, it.rng(k, n, 3).standard_normal((SAMPLES_PER_CLASS, LATENT)).astype(np.float32))
     rng = it.rng(k, n, 4)
 
     def also_moved(batch):
@@ -97,7 +97,7 @@ WAYS = {"alone": plots.GREY, "samples": plots.ORANGE, "moved": plots.BLUE, "both
 
 def lesson(it):
     judge, errors, rows = metrics.classifier(), {}, []
-    for n in SIZES:
+    for n in DIGITS_PER_CLASS:
         runs = [play(it, k, n) for k in range(3 if it.full else 1)]
         for way in WAYS:
             errors[n, way] = [found[way] for found, _ in runs]
@@ -105,7 +105,7 @@ def lesson(it):
         drawn, asked = runs[0][1]
         it.found(f"samples of the GAN trained on {n} of each class: recognised as the class asked for",
                  100 * metrics.accuracy(judge, drawn, asked), "{:.1f} %")
-        rows += [(f"{n} of each class", drawn[start::POOL]) for start in range(3)]
+        rows += [(f"{n} of each class", drawn[start::SAMPLES_PER_CLASS]) for start in range(3)]
     plots.rows(rows, it.folder / "samples.png", "What the GANs draw that saw so few digits")
     picture(errors).savefig(it.folder / "errors.png", dpi=120)
 
@@ -115,11 +115,11 @@ def picture(errors):
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axis = figure.subplots()
     for way, colour in WAYS.items():
-        runs = np.array([errors[n, way] for n in SIZES])                # (sizes, runs)
-        axis.plot(SIZES, runs.mean(axis=1), color=colour, label=way)
-        axis.plot(SIZES, runs, ".", color=colour)
+        runs = np.array([errors[n, way] for n in DIGITS_PER_CLASS])     # (sizes, runs)
+        axis.plot(DIGITS_PER_CLASS, runs.mean(axis=1), color=colour, label=way)
+        axis.plot(DIGITS_PER_CLASS, runs, ".", color=colour)
     axis.set(xscale="log", yscale="log", xlabel="labelled digits of each class", ylabel="error on test digits, %")
-    axis.set_xticks(SIZES, SIZES)
+    axis.set_xticks(DIGITS_PER_CLASS, DIGITS_PER_CLASS)
     axis.set_yticks([2, 5, 10, 20, 50], [2, 5, 10, 20, 50])
     axis.minorticks_off()
     axis.spines[["top", "right"]].set_visible(False)

@@ -6,24 +6,25 @@ head Q on D's features guesses the code from the image. What Q can guess must be
     I(c; G(z, c)) ≥ L_I = E log Q(c | G(z, c)) + H(c)        H(c) = log 10
     min_{G, Q} max_D  V(D, G) − λ L_I                        V: the ordinary game
 
-−L_I is Q's cross-entropy, but for the constant log 10. No label is read. Q, which has seen nothing but G's images, is then
+−L_I is Q's cross-entropy, except for the constant log 10. No label is read. Q, which has seen nothing but G's images, is then
 asked for the code of real ones: its largest logit is the cluster of an image.
 
-What the code comes to mean, nothing of this says. It is what is easiest to show and to read, and four choices decide
-whether that is the digit. Q reads D's features and does not shape them: G and Q descend −L_I, f does not, or all three
-agree upon signs, a speck here or there, that D as a judge has no use for. Q sees images with noise, in which small signs
-drown. z is small, of standard deviation 0.3 beside the code's 1, so that the largest differences are left to the code. And
-λ = 0.3, not 1. With an f that learns for Q too the short version finds 76 % of the digits, not 81; without all four, 57 %.
+Nothing here says what the code will mean. It comes to mean what is easiest to draw and to recognise, and four choices decide
+whether that is the digit. Q reads D's features but does not train them: G and Q descend −L_I, f does not. Otherwise all three
+would agree on signs, such as a speck here or there, which are of no use to D as a judge. Q sees noisy images, in which small
+signs are lost. z is small, of standard deviation 0.3 beside the code's 1, so that the largest differences are left to the
+code. And λ = 0.3, not 1. If f learns for Q too, the short version finds 76 % of the digits instead of 81 %; without all four
+choices, 57 %.
 
 Clusters have no names. The accuracy is that of the best one-to-one naming of the ten codes as ten digits, found with the
 labels of the test digits (the assignment problem); this is the one place where labels are used. The normalised mutual
 information of codes and labels needs no names: 0 where they are independent, 1 where one tells the other.
 
-What to expect: three or four more digits in ten than k-means finds among the pixels. The rows of the picture are digits,
-but for two or three that share one, as 4 and 9 or 3 and 5, and which these are depends on the seed.
+What to expect: of ten digits, three or four more are right than with k-means on the pixels. The rows of the picture are
+digits, except for two or three that mix two digits, such as 4 and 9 or 3 and 5; which ones depends on the seed.
 
 Source: Chen et al., "InfoGAN" (2016), sections 4 and 5, appendix C.1 for the networks, which are larger there and have two
-continuous codes more. The small z is that of Mukherjee et al., "ClusterGAN" (2019).
+more codes, which are continuous. The small z is that of Mukherjee et al., "ClusterGAN" (2019).
 """
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -35,8 +36,8 @@ from tinygan.losses import cross_entropy, discriminator_loss, generator_loss
 from . import descend, outputs, share, together
 
 K, LATENT, BATCH = 10, 62, 64
-SIGMA, LAMBDA, NOISE = 0.3, 0.3, 0.3
-D_LR, G_LR = 2e-4, 1e-3                 # theirs
+SIGMA, LAMBDA, NOISE = 0.3, 0.3, 0.3    # deviation of z, λ, deviation of the noise that Q sees
+D_LR, G_LR = 2e-4, 1e-3                 # as published
 ONE_HOT = np.eye(K, dtype=np.float32)
 
 

@@ -13,15 +13,15 @@ G takes y as one-hot beside z. D is told in one of four ways, everything else be
     nothing     D sees the image alone; the baseline, for fewer steps: more of them teach it no class
 
 The optimal logit is log p(y|x)/q(y|x) + log p(x)/q(x), p of the data and q of G, and where both p(y|x) and q(y|x) are
-softmaxes of linear functions of φ(x), the first part has the form v_y·φ(x) but for a term without y: `projection`
+softmaxes of linear functions of φ(x), the first part has the form v_y·φ(x), except for a term without y: `projection`
 (Miyato & Koyama, "cGANs with Projection Discriminator", 2018, section 3).
 
 What to expect: by projection nearly all samples come out as the class asked for, in the long version more of them than of
-real digits: how people write badly, G does not draw. The planes hold all that is needed too, but D must find out in its
-convolutions how they go with the image: after the short version nine samples in ten come out right. The stripes are a
-mistake, with which it takes longer still, eight in ten; but the height of a band tells the class as well, and after the long
-version nothing is seen of it, which is why it could be copied for years. Told nothing, D cannot want a certain class, so G
-ignores it: one sample in ten comes out right, and in the picture the rows are the same.
+real digits: G does not draw the badly written ones. The planes hold all that is needed too, but D must learn in its
+convolutions what they have to do with the image: after the short version nine samples in ten come out right. The stripes are
+a mistake, and learning takes longer still: eight in ten. But the height of a band also tells the class, and after the long
+version no harm is visible, which is why the mistake could be copied for years. A D that is told nothing cannot ask for a
+class, so G ignores it: one sample in ten comes out right, and in the picture the rows are the same.
 
 The judge is a classifier that has seen real training digits only. That it recognises what was asked for does not mean
 that the digits are varied: ten perfect ones, drawn over and over, would score 100 %. So the Fréchet distance of its
@@ -35,7 +35,7 @@ from tinygan import metrics, plots
 from . import descend, share, together
 
 LATENT, WIDTH, BATCH, LR = 100, 32, 32, 1e-3
-SAMPLES = 200                   # of each class, to be judged
+JUDGED_PER_CLASS = 200          # samples
 
 
 def one_hot(y):
@@ -54,7 +54,7 @@ def stripes(y):
 
 
 def body(channels):
-    """images (N, 28, 28, channels) → φ(x) (N, 2048): the default discriminator but for its last layer"""
+    """images (N, 28, 28, channels) → φ(x) (N, 2048): the default discriminator without its last layer"""
     w = WIDTH
     return (tg.Conv2D(channels, w, 4, stride=2), tg.LeakyReLU(0.2),                                         # 14×14×32
             tg.Conv2D(w, 2 * w, 4, stride=2), tg.LeakyReLU(0.2),                                            # 7×7×64
@@ -91,7 +91,7 @@ class Beside:
         return self.net.parameters()
 
 
-TOLD = {                        # name: rng → D
+WAYS_TO_TELL = {                # name: rng → D
     "projection": Projection,
     "planes": lambda rng: Beside(rng, planes),
     "stripes": lambda rng: Beside(rng, stripes),
@@ -114,13 +114,13 @@ def train(D, images, labels, steps, rng, seed=0):
         return with_label(rng.standard_normal((len(y), LATENT)).astype(np.float32), y)
 
     for step in range(steps):
-        part = min(1, 2 - 2 * step / steps)                             # the learning rate falls to 0 in the second half
+        fraction = min(1, 2 - 2 * step / steps)                         # the learning rate falls to 0 in the second half
         k = rng.integers(0, len(images), BATCH)
         x, y, z = share(images[k], labels[k], asked(labels[k]))         # fakes of the same classes as the real ones
-        descend(d_adam, tg.losses.discriminator_loss(D(tg.Tensor(x), y), D(G(z).detach(), y)), part)
+        descend(d_adam, tg.losses.discriminator_loss(D(tg.Tensor(x), y), D(G(z).detach(), y)), fraction)
         y = rng.integers(0, 10, BATCH)
         y, z = share(y, asked(y))
-        descend(g_adam, tg.losses.generator_loss(D(G(z), y)), part)
+        descend(g_adam, tg.losses.generator_loss(D(G(z), y)), fraction)
     return G.eval()
 
 
@@ -133,10 +133,10 @@ def draw(G, z):
 
 def lesson(it):
     classifier = metrics.classifier()
-    z = it.rng(2).standard_normal((SAMPLES, LATENT)).astype(np.float32)
+    z = it.rng(2).standard_normal((JUDGED_PER_CLASS, LATENT)).astype(np.float32)
     it.found("real test digits recognised", 100 * metrics.accuracy(classifier, *it.test), "{:.1f} %")
     it.found("Fréchet distance of 1,000 real training digits", metrics.real_score(1000).frechet)
-    for name, told in TOLD.items():
+    for name, told in WAYS_TO_TELL.items():
         steps = it.steps(700, 3750) if name == "nothing" else it.steps(1400, 15000)
         G = train(told(it.rng(1, 0)), *it.train, steps, it.rng(1, 1), it.seed)
         images, asked = draw(G, z)

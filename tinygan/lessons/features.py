@@ -10,8 +10,8 @@ digit written in a similar way. z has 50 numbers and x has 784, so E also is a r
 Source: Donahue, Krähenbühl & Darrell, "Adversarial Feature Learning" (2017), sections 2 and 3, and their code, which has 50
 numbers too, but uniform ones, and trains for 400 epochs with weight decay.
 
-How good a feature is, the nearest neighbour says: each test digit gets the label of the training digit whose features are
-nearest. Nothing is trained for that, and no label read before. Four baselines stand beside, and they matter more than the
+The nearest neighbour says how good a feature is: each test digit gets the label of the training digit whose features are
+nearest. Nothing is trained for that, and no label is read before. Four baselines stand beside, and they matter more than the
 published number: the pixels themselves; their first 50 principal components, a linear reduction of the dimension; and both
 networks as they were before the training, with random weights.
 
@@ -81,9 +81,9 @@ def train(E, G, D, images, steps, rng):
     """The game of pairs. No label comes in here."""
     adam, d_adam = tg.Adam(E.parameters() + G.parameters(), LR), tg.Adam(D.parameters(), LR)
     for step in range(steps):
-        part = min(1, 2 - 2 * step / steps)                             # the learning rate falls to 0 in the second half
-        descend(d_adam, discriminator_loss(*pair_logits(E, G, D, *batch(images, rng))), part)
-        descend(adam, makers_loss(E, G, D, *batch(images, rng)), part)
+        fraction = min(1, 2 - 2 * step / steps)                         # the learning rate falls to 0 in the second half
+        descend(d_adam, discriminator_loss(*pair_logits(E, G, D, *batch(images, rng))), fraction)
+        descend(adam, makers_loss(E, G, D, *batch(images, rng)), fraction)
 
 
 def batch(images, rng):
@@ -128,13 +128,13 @@ def lesson(it):
         it.found(f"nearest neighbour right: {name} ({asked.shape[1]:,} numbers)",
                  nearest_neighbour(reference, labels, asked, truth), "{:.1f} %", PUBLISHED.get(name, ""))
 
-    told_back = outputs(G.eval(), found["E(x) after training"][1])
+    reconstructed = outputs(G.eval(), found["E(x) after training"][1])
     for what, others in (("x", test), ("another digit", np.roll(test, 1, axis=0))):
-        distance = np.linalg.norm((told_back - others).reshape(len(test), -1), axis=1).mean() / 2
+        distance = np.linalg.norm((reconstructed - others).reshape(len(test), -1), axis=1).mean() / 2
         it.found(f"‖{what} − G(E(x))‖, pixels in [0, 1]", distance, "{:.2f}", PUBLISHED[what])
-    both = ("x", test), ("G(E(x))", told_back)
+    both = ("x", test), ("G(E(x))", reconstructed)
     plots.rows([(label, digits[k:k + 10]) for k in range(0, 40, 10) for label, digits in both],
-               it.folder / "told_back.png", "What E keeps of a test digit")
+               it.folder / "reconstructed.png", "What E keeps of a test digit")
     shown = max(100, it.steps(1000, 1000))                              # of the map; t-SNE needs some neighbours
     picture({name: plane(found[name][1][:shown]) for name in MAPS}, truth).savefig(it.folder / "maps.png", dpi=120)
 

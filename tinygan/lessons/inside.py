@@ -1,6 +1,6 @@
 """What has a GAN learned of digits, and where inside it is that to be seen? Six looks.
 
-No label was given to either; the classifier that names the samples has seen real digits only.
+G and D have seen no label; the classifier that names the samples has seen real digits only.
 
  walk        between two z, on the great circle and on the straight line. N(0, I) in 100 dimensions lies near the norm
              √100 = 10; the middle of a line has norm 7.1, where G was hardly ever asked (White 2016, section 2.1)
@@ -9,14 +9,14 @@ No label was given to either; the classifier that names the samples has seen rea
  unit        one of the 64 channels of 7×7 in G switched off or up (Bau et al., "GAN Dissection", 2019, section 3.2)
  gradient    ∂D(x)/∂x: which ink would make D believe more (Simonyan et al. 2014, section 3, of a classifier)
  nearest     the training digit nearest to a sample, by ‖x − y‖. Copies would lie at 0; the distance from test digits to
-             the training digits says how near an honest newcomer comes
+             the training digits says how near digits come that are no copies
  overlap     how many kernel positions of a transposed convolution paint each pixel: ones in, ones as weights. Kernel 5
              with stride 2 paints every second pixel more often, a checkerboard that the weights must learn to undo;
              kernel 4 does not (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016)
 
 What to expect: both ways pass through digits and through strokes that are none, and on the straight line the strokes
 swell in the middle: where z is short, G paints thick, and so it does at z̄_c, which is shorter still. Arithmetic moves z to
-the right region more often than chance and far from always: nothing in the game asks that directions have a meaning, and
+the right region more often than chance but far from always: nothing in the game asks that directions have a meaning, and
 z̄₇ − z̄₁ + z̄₀ has none to begin with; often what was added comes out. No unit is a stroke: without one, strokes get thinner
 or fainter here and there, for the units share the work.
 """
@@ -26,8 +26,8 @@ import tinygan as tg
 from tinygan import animation, metrics, plots
 
 LATENT, BATCH, LR = 100, 32, 1e-3
-MIDDLE = 7                      # layers of G before the unit: 7×7×64
-PARTS = np.linspace(0, 1, 11)   # of a walk
+LAYERS_BEFORE_UNIT = 7                      # in G; they give 7×7×64
+WALK_FRACTIONS = np.linspace(0, 1, 11)      # of the way from one z to the next
 
 
 def names(images):
@@ -52,9 +52,9 @@ def walk(it, gan):
     pairs = np.sqrt(LATENT) * pairs / np.linalg.norm(pairs, axis=2, keepdims=True)
     rows = []
     for way, between in (("straight line", line), ("great circle", animation.slerp)):
-        z = np.stack([between(a, b, PARTS) for a, b in pairs])                          # (100, 11, latent)
+        z = np.stack([between(a, b, WALK_FRACTIONS) for a, b in pairs])                 # (100, 11, latent)
         images = gan.generate(z.reshape(-1, LATENT)).reshape(*z.shape[:2], 28, 28, 1)
-        middle = len(PARTS) // 2
+        middle = len(WALK_FRACTIONS) // 2
         it.found(f"walk, {way}: ‖z‖ in the middle", np.linalg.norm(z[:, middle], axis=1).mean(), "{:.2f}")
         it.found(f"walk, {way}: ink in the middle, in pixels", ink(images[:, middle]).mean(), "{:.0f}")
         it.found(f"walk, {way}: classifier's confidence in the middle", names(images[:, middle])[1].mean(), "{:.3f}")
@@ -68,7 +68,7 @@ def arithmetic(it, gan):
     named, sure = names(gan.generate(z))
     chosen = [z[(named == c) & (sure > 0.9)] for c in range(10)]
     means = np.stack([some.sum(axis=0) / max(len(some), 1) for some in chosen])         # (10, latent)
-    a, b = named[:1000], (named[:1000] + it.rng(3).integers(1, 10, 1000)) % 10          # as which it is to come out
+    a, b = named[:1000], (named[:1000] + it.rng(3).integers(1, 10, 1000)) % 10          # b: the class that it should become
     offset = means[b] - means[a]
     random = it.rng(4).standard_normal(offset.shape)
     random *= np.linalg.norm(offset, axis=1, keepdims=True) / np.linalg.norm(random, axis=1, keepdims=True)
@@ -87,7 +87,8 @@ def arithmetic(it, gan):
 
 
 def unit(it, gan):
-    before, after = (tg.Sequential(*part) for part in (gan.averaged.layers[:MIDDLE], gan.averaged.layers[MIDDLE:]))
+    layers = gan.averaged.layers
+    before, after = tg.Sequential(*layers[:LAYERS_BEFORE_UNIT]), tg.Sequential(*layers[LAYERS_BEFORE_UNIT:])
     with tg.no_grad():
         h = before.eval()(gan_noise(it, 5, 100)).data                                   # (100, 7, 7, 64)
         images = after.eval()(h).data

@@ -14,17 +14,17 @@ mean of the features f, what D's last hidden layer makes of an image ("feature m
 
     L_G = ‖E f(x) − E f(G(z))‖
 
-Why it helps: to tell real from fake, D must put its boundaries where there are no digits, and two classes are best parted
-there too. G's digits need not be good for this, and with feature matching they are not.
+Why it helps: to tell real from fake, D must put its boundaries where there are no digits, and that is the best place for a
+boundary between two classes too. G's digits need not be good for this, and with feature matching they are not.
 
-The labels are learned by heart within a thousand steps, the rest takes tens of thousands, and so long the game must hold.
-The columns of the weights in f are brought back to the norm √2 after each step; left to themselves they grew, and the error
+The labels are learned by heart within a thousand steps, the rest takes tens of thousands, and the game must stay stable for
+so long. The columns of the weights in f are brought back to the norm √2 after each step. Without that they grew, and the error
 of a game, down to 3.7 % after 7,000 steps, was 10.9 % after 17,000. After a sudden gradient, one step of Adam can be
-(1 − β₁)/√(1 − β₂) learning rates long: 16 with the usual β₂ = 0.999, with which several of our games broke off, 5 with the
-0.99 taken here. And the learning rate falls from the first step: at 1e-3 throughout, a game stood still from step 12,000 on.
+(1 − β₁)/√(1 − β₂) learning rates long: 16 with the usual β₂ = 0.999, with which several of our games failed, 5 with the 0.99
+taken here. And the learning rate falls from the first step: at a constant 1e-3, a game made no progress after step 12,000.
 
 What to expect: in the short version a third of the errors that the 100 labels alone leave. In the long one a twentieth, about
-110 of 10,000, no more than the same D leaves that was told all 60,000 labels and plays no game. The published 93 are not
+110 of 10,000, no more than the same D leaves if it is told all 60,000 labels and plays no game. The published 93 are not
 reached: theirs took 180,000 steps, --full takes 50,000.
 
 Source: Salimans et al., "Improved Techniques for Training GANs" (2016), sections 3.1 and 5 and their code, from which the
@@ -32,8 +32,8 @@ networks, the deviations of the noise and the weight ½ of L_unsupervised are ta
 noise normal, the norm held within the gradient (weight normalisation), the learning rate constant, the weights averaged.
 
 Two mistakes are copied more than any other. Labels of all images go into the loss, and the error is then that of ordinary
-training: below, no more than the 100 labels are handed to train(). Or D ends in a softmax and the loss takes another one of
-it, as in nn.Softmax before nn.CrossEntropyLoss: then no probability exceeds e/(e + 9) = 0.23, however sure D is, and the
+training: below, no more than the 100 labels are handed to train(). Or D ends in a softmax and the loss takes a second
+one, as in nn.Softmax before nn.CrossEntropyLoss: then no probability exceeds e/(e + 9) = 0.23, however sure D is, and the
 gradient dies where D is sure and wrong. D's outputs are logits, and cross_entropy wants those.
 """
 import numpy as np
@@ -47,8 +47,8 @@ from tinygan.ops import concatenate
 from . import descend, outputs, share, together
 
 PER_CLASS, BATCH, LATENT, LR, BETAS = 10, 100, 100, 1e-3, (0.5, 0.99)
-PAPER = (1000, 500, 250, 250, 250)      # the hidden layers of D
-SHORT = (500, 250, 250)
+PUBLISHED_WIDTHS = (1000, 500, 250, 250, 250)       # of the hidden layers of D
+SHORT_WIDTHS = (500, 250, 250)
 ALONE, GAME, ALL = "the 100 labels alone", "100 labels and the rest without", "all labels"
 PUBLISHED = "93 ± 6.5 of 10,000 (0.93 %) after 300 epochs; CatGAN 191 ± 10"
 
@@ -114,13 +114,13 @@ def train(D, G, images, labels, unlabelled, steps, rng, look):
     d_adam, g_adam = tg.Adam(D.parameters(), LR, BETAS), tg.Adam(G.parameters(), LR, BETAS)
     f, _ = D.layers
     for step in range(steps):
-        part = 1 - step / steps                         # the learning rate falls to 0 in a straight line
+        fraction = 1 - step / steps                     # the learning rate falls to 0 in a straight line
         x, z = unlabelled[rng.integers(0, len(unlabelled), BATCH)], rng.random((BATCH, LATENT), np.float32)
-        told, names, x, z = share(images, labels, x, z)
+        labelled, names, x, z = share(images, labels, x, z)
         fakes = G(z)
-        descend(d_adam, judge_loss(D, told, names, x, fakes.detach()), part)
+        descend(d_adam, judge_loss(D, labelled, names, x, fakes.detach()), fraction)
         hold(f)
-        descend(g_adam, matching_loss(f, x, fakes), part)
+        descend(g_adam, matching_loss(f, x, fakes), fraction)
         group.current().first(lambda: look(step + 1))
 
 
@@ -146,7 +146,7 @@ def play(it, k):
     """Run k of all three, each from the same weights of D: {name: [(step, error in percent)]}, the 100 images, digits of G."""
     (images, labels), (test, truth) = [((x + 1) / 2, y) for x, y in (it.train, it.test)]
     few, curves = choose(labels, it.rng(k, 0)), {}
-    widths, width = (PAPER, 500) if it.full else (SHORT, 250)
+    widths, width = (PUBLISHED_WIDTHS, 500) if it.full else (SHORT_WIDTHS, 250)
     G, z = generator(width, it.rng(k, 2)), it.rng(k, 3).random((50, LATENT), np.float32)
 
     def learn(name, trainer, *data, steps):

@@ -16,8 +16,8 @@ real ones of its kind. Being believed is not enough, as any slanted digit would 
 
 the smallest honest example of a change of style. Here the right answer is known, though no network sees it: a sheared by
 the same angle. So it can be measured whether the digit stayed the same. In the short version D alone loses many digits, a
-sixth of them or two fifths as the seed has it, the cycle few. In the long one D alone keeps them too, as what is handed across
-the network makes that the shortest way; the pixels it keeps less.
+sixth of them or two fifths, depending on the seed; the cycle loses few. In the long one D alone keeps them too, because what
+is handed across the network makes that the easiest way, but it stays less close to the pixels of the right answer.
 Source: Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks" (2017), section 3.
 """
 import numpy as np

@@ -17,10 +17,11 @@ mean of a Bernoulli variable with logit 2a at each pixel; with the target t = (1
 What to expect: where z leaves open how a stroke runs, the best mean under the likelihood is the average of the possible
 images, which is grey; D would see that no digit is grey there. So the VAE's strokes have soft edges, the GAN's hard
 ones. In return the VAE has an encoder, its loss falls and means something, and no class can be left out, since every
-training image must be told back; a GAN may drop what it cannot draw. Nor are all samples of a VAE good: the decoder has
+training image must be reconstructed; a GAN may drop what it cannot draw. Nor are all samples of a VAE good: the decoder has
 learned on z from q(z|x), and N(0, I) also gives z in between. Reconstructions have a smaller Fréchet distance than real
-training digits, as it is taken to held-out digits, and they are of those. The long version makes G surer, not fairer: of its
-samples the classifier is sure of 69 in a hundred, not 50, while the class entropy falls from 2.26 to 2.18.
+training digits, because the distance is taken to held-out digits and those are reconstructed. In the long version the
+classifier is sure of more samples of G, 69 in a hundred instead of 50, but the classes are less evenly drawn: their entropy
+falls from 2.26 to 2.18.
 """
 import numpy as np
 
@@ -30,7 +31,7 @@ from tinygan import metrics, plots
 from . import descend, share, together
 
 LATENT, WIDTH, BATCH, LR = 100, 32, 32, 1e-3
-JUDGED = 1000                   # samples of each
+JUDGED_SAMPLES = 1000           # of each
 
 
 def encoder(rng, latent=LATENT):
@@ -68,10 +69,10 @@ def train_vae(images, steps, rng, seed=0):
     encode, decode = encoder(rng), tg.models.small_generator(LATENT, seed)
     adam = tg.Adam(encode.parameters() + decode.parameters(), LR, betas=(0.9, 0.999))
     for step in range(steps):
-        part = min(1, 2 - 2 * step / steps)                             # the learning rate falls to 0 in the second half
+        fraction = min(1, 2 - 2 * step / steps)                         # the learning rate falls to 0 in the second half
         x, noise = share(images[rng.integers(0, len(images), BATCH)], normal(rng, BATCH))
         loss, divergence = negative_elbo(encode, decode, tg.Tensor(x), noise)
-        descend(adam, loss + divergence, part)
+        descend(adam, loss + divergence, fraction)
     return encode.eval(), decode.eval()
 
 
@@ -81,10 +82,10 @@ def train_gan(images, steps, rng, seed=0):
     G, D = tg.models.small_generator(LATENT, seed), tg.models.small_discriminator(seed)
     g_adam, d_adam = tg.Adam(G.parameters(), LR), tg.Adam(D.parameters(), LR)
     for step in range(steps):
-        part = min(1, 2 - 2 * step / steps)
+        fraction = min(1, 2 - 2 * step / steps)
         x, z, z_of_g = share(images[rng.integers(0, len(images), BATCH)], normal(rng, BATCH), normal(rng, BATCH))
-        descend(d_adam, tg.losses.discriminator_loss(D(x), D(G(z).detach())), part)
-        descend(g_adam, tg.losses.generator_loss(D(G(z_of_g))), part)
+        descend(d_adam, tg.losses.discriminator_loss(D(x), D(G(z).detach())), fraction)
+        descend(g_adam, tg.losses.generator_loss(D(G(z_of_g))), fraction)
     return G.eval()
 
 
@@ -119,18 +120,18 @@ def lesson(it):
     steps = it.steps(3000, 20000)
     encode, decode = train_vae(images, steps, it.rng(1), it.seed)
     G = train_gan(images, steps, it.rng(2), it.seed)
-    z = normal(it.rng(3), JUDGED)
+    z = normal(it.rng(3), JUDGED_SAMPLES)
     with tg.no_grad():
         bound = [float(part) for part in negative_elbo(encode, decode, tg.Tensor(test[:1000]), normal(it.rng(4), 1000))]
-        told_back = decode(encode(test[:1000])[:, :LATENT]).data                                            # z = μ(x)
+        reconstructed = decode(encode(test[:1000])[:, :LATENT]).data                # z = μ(x)
         vae, gan = decode(z).data, G(z).data
     it.found("VAE: reconstruction loss of test digits (nats)", bound[0])
     it.found("VAE: KL of test digits (nats)", bound[1])
     it.found("VAE: −ELBO of test digits (nats)", sum(bound))
-    for who, pictures in (("real training digits", images[:JUDGED]), ("VAE reconstructions of test digits", told_back),
-                          ("VAE samples", vae), ("GAN samples", gan)):
+    for who, pictures in (("real training digits", images[:JUDGED_SAMPLES]),
+                          ("VAE reconstructions of test digits", reconstructed), ("VAE samples", vae), ("GAN samples", gan)):
         describe(it, who, pictures)
-    plots.rows([("real test digits", test[:10]), ("told back by the VAE", told_back[:10]),
+    plots.rows([("real test digits", test[:10]), ("reconstructed by the VAE", reconstructed[:10]),
                 *[("VAE samples" if k == 0 else "", vae[k:k + 10]) for k in range(0, 40, 10)],
                 *[("GAN samples" if k == 0 else "", gan[k:k + 10]) for k in range(0, 40, 10)]],
                it.folder / "vae.png", "One decoder, trained by the evidence lower bound and by the game")
