@@ -9,14 +9,14 @@ pytest.importorskip("scipy", reason="pip install '.[lessons]'")
 
 
 class Always:
-    """A random stream that gives the same turn and shift to every image, in parts of the most there can be"""
+    """A random stream that gives the same turn and shift to every image, as fractions of the largest"""
 
-    def __init__(self, *parts):
-        self.parts = parts
+    def __init__(self, *fractions):
+        self.fractions = fractions
 
     def uniform(self, low, high, shape):
         assert (low, high) == (-1, 1)
-        return np.tile(self.parts, (shape[0], 1))
+        return np.tile(self.fractions, (shape[0], 1))
 
 
 def test_unmoved_digits_are_the_same():
@@ -40,7 +40,7 @@ def test_a_turn_is_about_the_middle_and_keeps_the_ink():
     assert abs((ink * x).sum()) < 0.02 * ink.sum() and abs((ink * y).sum()) < 0.02 * ink.sum()
     covariance = np.array([[(ink * a * b).sum() for a in (x, y)] for b in (x, y)])
     along = np.linalg.eigh(covariance)[1][:, -1]
-    assert np.rad2deg(np.arccos(abs(along[1]))) == pytest.approx(augmentation.TURN, abs=0.3)
+    assert np.rad2deg(np.arccos(abs(along[1]))) == pytest.approx(augmentation.MAX_TURN, abs=0.3)
     assert result.min() >= -1 - 1e-6 and result.max() <= 1 + 1e-6 and result.dtype == np.float32
 
 

@@ -20,7 +20,7 @@ def test_the_six_lines_give_the_numbers_beside_them():
 
 
 def test_the_twenty_lines_print_what_stands_below_them(capsys):
-    tg.seed(0)                      # as in a process of its own: other tests have drawn weights too
+    tg.seed(0)                              # where a new process begins
     exec(compile(TWENTY, "README.md", "exec"), {})
     printed = capsys.readouterr().out.splitlines()
     below = re.search(re.escape(TWENTY) + r"```\n\n((?: {4}.*\n)+)", TEXT).group(1).splitlines()

@@ -73,7 +73,7 @@ def _parser():
                        help="a folder with the four MNIST files, gz or not, or `mnist`: download them")
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (auto)")
     train.add_argument("--workers", type=_workers, metavar="N",
-                       help="processes that share each batch: a number, auto: one a core, mpi: those of mpiexec (auto)")
+                       help="processes that share a batch, or auto, mpi (auto)")
     train.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, to --steps in all")
     train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")
     train.add_argument("--quiet", action="store_true", help="print errors only")

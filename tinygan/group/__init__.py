@@ -23,7 +23,7 @@ import os
 from contextlib import nullcontext
 
 from ..errors import TinyganError
-from .forked import Forked, cannot_fork
+from .forked import Forked, cannot_fork, cores
 from .mpi import Mpi
 from .ranks import ALONE, Alone, current
 
@@ -45,8 +45,7 @@ def chosen(workers, team, batch_size, device):
     elif device == "cuda" or cannot_fork():
         number, why = 1, "the GPU is one" if device == "cuda" else cannot_fork()
     else:
-        cores = len(os.sched_getaffinity(0))
-        number, why = max(1, min(cores, batch_size // ROWS)), f"{cores} cores, a batch of {batch_size}"
+        number, why = max(1, min(cores(), batch_size // ROWS)), f"{cores()} cores, a batch of {batch_size}"
     if number > batch_size:
         raise TinyganError(f"got {number} workers and a batch of {batch_size}, expected a row for each at least: "
                            "use a larger --batch-size or fewer --workers")

@@ -16,6 +16,7 @@ from ..errors import TinyganError, WorkerLost, brief
 from .ranks import Several, pack
 
 ROOM = 1 << 26         # bytes of one message, a larger one goes in pieces; memory that is not written to costs nothing
+LOOKS = 5000           # at a semaphore before falling asleep, about a millisecond: most wait less, and to be woken takes long
 GLANCE = 0.2           # seconds of waiting between two looks at whether the others are alive
 PATIENCE = 600.0       # seconds that a worker which is alive may keep the first one waiting
 HEAD, NOTE = 64, 512   # bytes before a message: how long it is, has the first rank left?; bytes for a rank's last words
@@ -113,6 +114,8 @@ class Forked(Several):
 
     def _wait_for(self, other):
         post, waited = self._posts[other][self.rank], 0.0
+        if self.size <= cores() and any(post.acquire(False) for _ in range(LOOKS)):      # who looks needs a core to itself
+            return
         while not post.acquire(True, GLANCE):
             waited += GLANCE
             if self.rank:
@@ -158,6 +161,12 @@ def last_words(error, trace):
     frame = traceback.extract_tb(trace)[-1]
     place = "" if isinstance(error, TinyganError) else f" ({os.path.basename(frame.filename)}, line {frame.lineno})"
     return f"{type(error).__name__}: {brief(error)}{place}".encode()[:NOTE - 1].ljust(NOTE - 1, b"\0")
+
+
+@functools.cache
+def cores():
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cannot_fork():

@@ -42,6 +42,7 @@ class Mpi(Several):
             print(f"rank {self.rank} of {self.size}: {last_words(error, trace).decode(errors='replace')}".rstrip("\0"),
                   file=sys.stderr, flush=True)
             self._comm.Abort(1)
+            os._exit(1)                                         # where Abort should return
         if kind and self.rank:
             sys.stderr = open(os.devnull, "w")                  # the first rank tells it
 
