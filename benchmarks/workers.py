@@ -60,6 +60,9 @@ def messages(model):
             sent.append(sum(array.nbytes for array in arrays))
             return arrays
 
+        def sum(self, array):
+            return self.means([array])[0]
+
     sent, (make_G, make_D) = [], work.MODELS[model]
     with Noting():
         tg.GAN(make_G(), make_D()).step(work.images(4))
@@ -75,8 +78,8 @@ def seconds(model, fitted, batch, ranks, network):
 
 def page():
     result = json.loads((RESULTS / "workers.json").read_text())
-    lines = ["# Workers: one batch, many processes", "", "## Measured", "", f"`{result['command']}`, {result['environment']['date']}, "
-             f"{result['environment']['processor']}.", "", "| | median ms | ÷ 1 |", "| --- | ---: | ---: |"]
+    lines = ["# Workers: one batch, many processes", "", "## Measured", "", f"`{result['command']}`, {result['date']}, "
+             f"{result['processor']}.", "", "| | median ms | ÷ 1 |", "| --- | ---: | ---: |"]
     lines += [f"| {row['name']} | {row['median ms']:.1f} | {row['÷ 1']:.2f} |" for row in result["rows"]]
     lines += ["", *[f"* {note}" for note in result["notes"]], "", "## Computed", "",
               "`python -m benchmarks.workers`. Nothing below was measured on more than one machine. A step on n images takes a "
