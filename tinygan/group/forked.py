@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import TinyganError, WorkerLost, brief
 from .ranks import Several, pack
 
-ROOM = 1 << 26         # bytes of one message, a larger one goes in pieces; memory that is not written to costs nothing
+ROOM = 1 << 22         # bytes of one message: a larger one goes in pieces, which keeps what all share small
 LOOKS = 5000           # at a semaphore before falling asleep, about a millisecond: most wait less, and to be woken takes long
 GLANCE = 0.2           # seconds of waiting between two looks at whether the others are alive
 PATIENCE = 600.0       # seconds that a worker which is alive may keep the first one waiting
