@@ -21,10 +21,10 @@ def leaky_relu_backward(g, y, slope):
 
 def adam(theta, g, m, v, lr, betas, eps, t):
     """One step of Adam, in place: the running means m and v, and θ."""
-    (beta1, beta2), contiguous = betas, array_module(g).ascontiguousarray(g)
+    beta1, beta2 = betas
     # m̂/(√v̂ + ε) = m·a / (√v·b + ε), the corrections being plain numbers
     a, b = 1 / (1 - beta1 ** t), 1 / np.sqrt(1 - beta2 ** t)
-    elementwise(_adam, theta, contiguous, m, v, numbers=(beta1, 1 - beta1, beta2, 1 - beta2, b, eps, lr * a))
+    elementwise(_adam, theta, g, m, v, numbers=(beta1, 1 - beta1, beta2, 1 - beta2, b, eps, lr * a))
 
 
 # Their kernels

@@ -74,7 +74,9 @@ class Forked(Several):
                 self._notes[self.rank, 1:] = np.frombuffer(last_words(error, trace), np.uint8)
             os._exit(1 if kind else 0)
         super().__exit__(kind, error, trace)
-        self._memory[0, 0, 8], waited = 1, 0.0
+        waited = 0.0
+        if self._children:                      # there is memory to tell them in
+            self._memory[0, 0, 8] = 1
         try:
             while self._children and not kind and waited < PATIENCE:
                 self._look()

@@ -72,8 +72,9 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
 
 def _loaded(team, preset, data_folder):
     """The preset's data. The first rank is the first to ask for them, as it may have to download them."""
-    team.first(lambda: preset.load(data_folder))
-    return preset.load(data_folder)
+    found = []
+    team.first(lambda: found.append(preset.load(data_folder)))
+    return found[0] if found else preset.load(data_folder)
 
 
 def _only_for_presets(name, options):
