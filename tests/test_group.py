@@ -406,33 +406,33 @@ def test_callbacks_belong_to_the_first_rank_and_may_end_the_training(tmp_path):
     assert len(gan.fit(games.images(), 2, 12, workers=2)["d_loss"]) == 6
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_to_all_or_to_a_worker_alone(number, code, tmp_path):
-    command = [sys.executable, "-m", "tinygan", "train", "ring", "--steps", "100000", "--workers", "2", "--out"]
-    for alone in (False, True) if number == signal.SIGTERM else (False,):
-        folder = tmp_path / f"run{alone}"
-        process = subprocess.Popen([*command, str(folder)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        worker = None
-        while worker is None:
-            time.sleep(0.1)
-            found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            worker = int(found[0]) if found else None
-        time.sleep(1)
-        for pid in [worker] if alone else [process.pid, worker]:
-            os.kill(pid, number)
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == code and errors.count("\n") == 1 and "stopped by" in errors
-        assert 0 < tg.GAN.load(folder / "checkpoint.npz").steps < 100000 and not Path(f"/proc/{worker}").exists()
+def training_ring(folder, **options):
+    """(process, the pid of its worker): `tinygan train ring` by two workers, at its first steps."""
+    command = [sys.executable, "-m", "tinygan", "train", "ring", "--steps", "100000", "--workers", "2", "--out", str(folder)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, **options)
+    children_of = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not (folder / "checkpoint.npz").exists() or not children_of.read_text():
+        time.sleep(0.1)
+    time.sleep(0.5)
+    return process, int(children_of.read_text().split()[0])
+
+
+@pytest.mark.parametrize("number, code, alone", [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, False),
+                                                 (signal.SIGTERM, 143, True)])
+def test_a_signal_to_all_or_to_a_worker_alone(number, code, alone, tmp_path):
+    process, worker = training_ring(tmp_path / "run", start_new_session=True)
+    if alone:
+        os.kill(worker, number)
+    else:
+        os.killpg(process.pid, number)              # as the terminal's Ctrl-C and a scheduler's end do
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code and errors.count("\n") == 1 and "stopped by" in errors
+    assert 0 < tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps < 100000 and not Path(f"/proc/{worker}").exists()
 
 
 def test_a_run_that_loses_a_worker_names_the_last_good_checkpoint(tmp_path):
-    command = [sys.executable, "-m", "tinygan", "train", "ring", "--steps", "100000", "--workers", "2", "--out"]
-    process = subprocess.Popen([*command, str(tmp_path / "run")], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    children_of = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while not children_of.read_text():
-        time.sleep(0.1)
-    time.sleep(0.5)
-    os.kill(int(children_of.read_text().split()[0]), signal.SIGKILL)
+    process, worker = training_ring(tmp_path / "run")
+    os.kill(worker, signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1 and errors.startswith("tinygan: worker 1 of 2 was killed by signal 9. The last good")
     assert tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps == 0
