@@ -2,6 +2,7 @@
 import inspect
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,8 +177,14 @@ def test_an_order_that_a_case_has_not():
         proofs.prove(CASES["optim.Adam"], 2)
 
 
-def test_all_is_proved_on_the_device(device):
-    broken = [name for name, case in CASES.items() if not proofs.prove(case, device=device, seed=3).holds]
+def test_all_is_proved_on_the_device(device, request):
+    emulated = request.config.getoption("--device") == "cupy-on-cpu"
+    broken = []
+    for name, case in CASES.items():
+        if emulated and (name.startswith("models.") or name.endswith("step, on images")):
+            case = replace(case, plain=False)       # the book's own loops over a whole network take minutes there
+        if not proofs.prove(case, device=device, seed=3).holds:
+            broken.append(name)
     assert broken == []
 
 
