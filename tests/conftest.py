@@ -104,3 +104,10 @@ def cost_of_a_step(counters):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """A run in this process ends with its checkpoint: the pictures and the report, which take seconds, are left out."""
+    from tinygan import run
+    monkeypatch.setattr(run, "_show", lambda *arguments: None)

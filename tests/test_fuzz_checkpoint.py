@@ -114,7 +114,7 @@ def test_the_same_in_every_place_of_a_description(saved, value):
             read_or_refused(saved[0] / "said.npz")
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_description_that_says_something_else(saved, data):
     about = copy.deepcopy(saved[2])
@@ -129,7 +129,7 @@ def test_a_description_that_says_something_else(saved, data):
     read_or_refused(saved[0] / "said.npz")
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.data())
 def test_arrays_of_another_shape_or_kind(saved, data):
     arrays = dict(saved[3])

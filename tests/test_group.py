@@ -240,21 +240,21 @@ def test_the_number_of_workers_is_kept(tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-8)
 
 
-def test_a_run_keeps_its_workers(tmp_path, capsys):
+def test_a_run_keeps_its_workers(no_pictures, tmp_path, capsys):
     begin = ["train", "ring", "--batch-size", "30", "--out"]
     assert main([*begin, str(tmp_path / "one"), "--steps", "8", "--workers", "2"]) == 0
     assert capsys.readouterr().out.startswith("workers: 2 (as asked for)\n")
     assert main([*begin, str(tmp_path / "two"), "--steps", "3", "--workers", "2", "--quiet"]) == 0
     assert main(["train", "--resume", str(tmp_path / "two"), "--steps", "8"]) == 0
     assert capsys.readouterr().out.startswith("workers: 2 (as before)\n")
-    for name in ("checkpoint.npz", "metrics.csv", "samples.png"):
+    for name in ("checkpoint.npz", "metrics.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
     assert main(["train", "--resume", str(tmp_path / "two"), "--steps", "9", "--workers", "3"]) == 0
     assert '"workers": 3' in (tmp_path / "two" / "config.json").read_text()
 
 
 @mpi
-def test_a_run_goes_from_one_process_to_mpi_and_back(tmp_path, capfd):
+def test_a_run_goes_from_one_process_to_mpi_and_back(no_pictures, tmp_path, capfd):
     def ranks(n, *words):
         command = ["mpiexec", "-n", str(n), sys.executable, "-m", "tinygan", "train", *map(str, words), "--workers", "mpi"]
         return subprocess.run(command, capture_output=True, text=True, timeout=100)
@@ -265,7 +265,7 @@ def test_a_run_goes_from_one_process_to_mpi_and_back(tmp_path, capfd):
     done = ranks(2, "--resume", over, "--steps", "4")
     assert done.returncode == 0 and done.stdout.count("going on after step 2") == 1 and "Traceback" not in done.stderr
     main(["train", "--resume", str(over), "--steps", "6", "--quiet"])
-    for name in ("checkpoint.npz", "metrics.csv", "samples.png"):
+    for name in ("checkpoint.npz", "metrics.csv"):
         assert (forked / name).read_bytes() == (over / name).read_bytes(), name
     done = ranks(2, "ring", "--out", over)                      # decided by the first rank, told once
     assert done.returncode == 1 and done.stderr.count("exists already") == 1
@@ -430,7 +430,7 @@ def test_a_signal_to_all_or_to_a_worker_alone(number, code, alone, tmp_path):
     assert 0 < tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps < 100000 and not Path(f"/proc/{worker}").exists()
 
 
-def test_a_run_that_loses_a_worker_names_the_last_good_checkpoint(tmp_path):
+def test_a_run_that_loses_a_worker_names_the_last_good_checkpoint(no_pictures, tmp_path):
     process, worker = training_ring(tmp_path / "run")
     os.kill(worker, signal.SIGKILL)
     _, errors = process.communicate(timeout=60)

@@ -82,14 +82,14 @@ def kill_and_resume(number, tmp_path, reference):
     return gan.steps
 
 
-def test_killed_at_random_moments(tmp_path):
+def test_killed_at_random_moments(no_pictures, tmp_path):
     reference = trained(tmp_path / "reference", steps=40)
     steps = [kill_and_resume(number, tmp_path, reference) for number in range(8)]
     assert min(steps) < 40 and len(set(steps)) > 1           # really in the middle, at different moments
 
 
 @pytest.mark.long
-def test_killed_a_hundred_times(tmp_path):
+def test_killed_a_hundred_times(no_pictures, tmp_path):
     reference = trained(tmp_path / "reference", steps=40)
     for number in range(100, 200):
         kill_and_resume(number, tmp_path, reference)
@@ -101,7 +101,7 @@ def flipped(path, rng):
     path.write_bytes(data)
 
 
-def test_a_damaged_checkpoint_is_refused_and_left_alone(tmp_path, capsys, rng):
+def test_a_damaged_checkpoint_is_refused_and_left_alone(no_pictures, tmp_path, capsys, rng):
     folder = trained(tmp_path / "run")
     path, whole = folder / "checkpoint.npz", (folder / "checkpoint.npz").read_bytes()
     refused = 0
@@ -122,7 +122,7 @@ def test_a_damaged_checkpoint_is_refused_and_left_alone(tmp_path, capsys, rng):
     assert "checkpoint.previous.npz" in capsys.readouterr().err and path.read_bytes() == whole[:len(whole) // 2]
 
 
-def test_another_version_another_model_and_a_pickle_are_refused(tmp_path):
+def test_another_version_another_model_and_a_pickle_are_refused(no_pictures, tmp_path):
     path = trained(tmp_path / "run") / "checkpoint.npz"
     about, arrays = checkpoint.read(path)
     for change, word in [({"format": 99}, "format 99"), ({"generator": "Sequential(Dense(2, 3))"}, "does not fit"),
@@ -151,7 +151,7 @@ def test_a_header_that_claims_too_much_is_refused(tmp_path):
         tg.GAN.load(tmp_path / "claim.npz")
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
+def test_a_full_disk_leaves_the_last_good_checkpoint(no_pictures, tmp_path):
     folder = trained(tmp_path / "run")
     whole = (folder / "checkpoint.npz").read_bytes()
 
@@ -165,7 +165,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     assert tg.GAN.load(folder / "checkpoint.npz").steps == 8
 
 
-def test_what_cannot_be_resumed(tmp_path, capsys):
+def test_what_cannot_be_resumed(no_pictures, tmp_path, capsys):
     folder = trained(tmp_path / "run")
     for words, word in [(["--steps", "2"], "has 4 already"), (["--seed", "3"], "only a new run"),
                         (["ring"], "only a new run")]:
@@ -199,7 +199,7 @@ def test_a_number_that_is_not_finite_stops_the_run(part, index, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")       # errstate holds in one thread alone
-def test_a_run_that_diverges_names_the_last_good_checkpoint(tmp_path, monkeypatch):
+def test_a_run_that_diverges_names_the_last_good_checkpoint(no_pictures, tmp_path, monkeypatch):
     real = tg.data.ring()[0]
     build = presets.PRESETS["ring"].build
 

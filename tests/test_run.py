@@ -37,13 +37,7 @@ def test_train_and_sample(preset, tmp_path, capsys, monkeypatch):
     assert main(["sample", str(folder), "--walk", "--n", "2"]) == 1 and "exists already" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("preset", ["ring", "grid"])
-def test_points(preset, tmp_path):
-    assert main(["train", preset, "--steps", "2", "--out", str(tmp_path / "run"), "--quiet"]) == 0
-    assert (tmp_path / "run" / "samples.png").is_file()
-
-
-def test_nothing_is_overwritten_unasked(tmp_path, capsys):
+def test_nothing_is_overwritten_unasked(no_pictures, tmp_path, capsys):
     arguments = ["train", "ring", "--steps", "1", "--out", str(tmp_path / "run"), "--quiet"]
     assert main(arguments) == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
