@@ -28,8 +28,8 @@ def main():
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown or not set(options.device.split(",")) <= {"cpu", "cuda"}:
-        parser.error(f"{' '.join(unknown) or options.device} came: "
-                     f"choose among {', '.join(BENCHMARKS)}, on cpu or cuda")
+        parser.error(f"got {' '.join(unknown) or options.device}, "
+                     f"expected some of {', '.join(BENCHMARKS)}, on cpu or cuda")
     for name in options.names or BENCHMARKS:
         result = BENCHMARKS[name](2 if options.dry else options.rounds, options.device.split(","), options.dry)
         print(report.table(result))

@@ -62,7 +62,7 @@ class _Strict:
 
         def strict(*arguments, **options):
             for argument in (*arguments, *options.values()):
-                assert type(argument).__module__.partition(".")[0] != "cupy", f"np.{name} came with an array of CuPy's"
+                assert type(argument).__module__.partition(".")[0] != "cupy", f"np.{name} got an array of CuPy's"
             return value(*arguments, **options)
 
         strict.reduce = getattr(value, "reduce", None)          # of a ufunc

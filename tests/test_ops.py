@@ -237,7 +237,7 @@ A, B32, V = tg.Tensor(np.ones((2, 3))), tg.Tensor(np.ones((2, 3), np.float32)), 
 
 
 @pytest.mark.parametrize("wrong, word", [
-    (lambda: A * B32, "float64 of shape .2, 3. came with float32"), (lambda: A @ B32.T, "came with float32"),
+    (lambda: A * B32, "got float64 of shape .2, 3. and float32"), (lambda: A @ B32.T, "and float32 of shape"),
     (lambda: A + np.ones((2, 3), np.float32), "astype"), (lambda: A - tg.Tensor(np.ones(2)), "do not broadcast"),
     (lambda: A @ A, "matrix product"), (lambda: A @ V, "matrix product"), (lambda: A ** V, "exponent"),
     (lambda: A.reshape(7), "cannot reshape"), (lambda: A.reshape((2, 2)), "cannot reshape"),

@@ -63,7 +63,7 @@ def test_r1_of_a_step_against_finite_differences_of_ds_loss(rng):
 
 def test_r1_refuses_batch_norm_and_keeps_float32(rng):
     x = points(rng, np.float32)[0]
-    with pytest.raises(tg.TinyganError, match="r1_penalty came with a discriminator that has batch normalisation"):
+    with pytest.raises(tg.TinyganError, match="r1_penalty got a discriminator with batch normalisation"):
         losses.r1_penalty(tg.Sequential(tg.Dense(2, 3), tg.BatchNorm(3), tg.Dense(3, 1)), x)
     D = discriminator(rng).astype(np.float32)
     penalty = losses.r1_penalty(D, x)

@@ -25,7 +25,7 @@ def array_module(array):
     if type(array) in NUMPYS or isinstance(array, (np.ndarray, np.generic)):
         return np
     if not is_array(array):
-        raise TinyganError(f"an array of NumPy or CuPy was expected, and {type(array).__name__} came: "
+        raise TinyganError(f"got {type(array).__name__}, expected an array of NumPy or CuPy: "
                            "give operations and losses Tensors, as in tg.Tensor(x)")
     import cupy
     return cupy

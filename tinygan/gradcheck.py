@@ -93,7 +93,7 @@ def check_gradients(f, *inputs, order=1, seed=0):
 def compare_gradients(f, *inputs, order=1, seed=0):
     """What check_gradients does, but for the verdict: a Report, whatever the errors in it."""
     if order not in TOLERANCE:
-        raise TinyganError(f"order {order!r} came: expected 1 or 2")
+        raise TinyganError(f"got order {order!r}, expected 1 or 2")
     rng = np.random.default_rng(seed)
     names = {}
     if isinstance(f, Module):

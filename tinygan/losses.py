@@ -115,8 +115,8 @@ def gradient_penalty(discriminator, real, fake, rng):
     _refuse_batch_norm("gradient_penalty", discriminator)
     real, fake = (x.data if isinstance(x, Tensor) else x for x in (real, fake))
     if real.shape != fake.shape:
-        raise TinyganError("gradient_penalty mixes real and fake pair by pair, "
-                           f"and shapes {real.shape} and {fake.shape} came: give as many of one as of the other")
+        raise TinyganError(f"gradient_penalty got shapes {real.shape} and {fake.shape}, expected one shape: "
+                           "it mixes them pair by pair, so give as many of one as of the other")
     xp = array_module(real)
     u = group.current().draw(lambda N: rng.random((N,) + (1,) * (real.ndim - 1)), len(real))
     u = xp.asarray(u.astype(real.dtype))
@@ -142,9 +142,8 @@ def r1_penalty(discriminator, real):
 
 def _refuse_batch_norm(name, discriminator):
     if any(getattr(module, "mixes_the_batch", False) for module in getattr(discriminator, "modules", list)()):
-        raise TinyganError(f"{name} came with a discriminator that has batch normalisation: "
-                           "it couples the images of a batch, so the gradient at one image is not defined; "
-                           "use a discriminator without it")
+        raise TinyganError(f"{name} got a discriminator with batch normalisation, expected one without: "
+                           "it couples the images of a batch, so the gradient at one image is not defined")
 
 
 # Classification: for the classifier that judges samples, and for the lessons with labels
@@ -172,8 +171,8 @@ def cross_entropy(logits, labels):
     xp, a = array_module(logits.data), logits.data
     labels = to_numpy(labels)
     if labels.shape != a.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= a.shape[1]:
-        raise TinyganError(f"labels of shape {labels.shape} and dtype {labels.dtype} came "
-                           f"with logits of shape {a.shape}: expected {len(a)} integers from 0 to {a.shape[1] - 1}")
+        raise TinyganError(f"got labels of shape {labels.shape} and dtype {labels.dtype} for logits of shape {a.shape}, "
+                           f"expected {len(a)} integers from 0 to {a.shape[1] - 1}")
     one_hot = xp.eye(a.shape[1], dtype=a.dtype)[xp.asarray(labels)]         # (N, classes)
     below = a - a.max(axis=1, keepdims=True)
     log_p = below - xp.log(xp.exp(below).sum(axis=1, keepdims=True))

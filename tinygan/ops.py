@@ -41,10 +41,10 @@ def _operands(a, b):
 
 def _same_kind(a, b):
     if a.dtype != b.dtype:
-        raise TinyganError(f"{a.dtype} of shape {a.shape} came with {b.dtype} of shape {b.shape}: "
+        raise TinyganError(f"got {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}, expected one dtype: "
                            "convert one with .astype(), a network with network.astype()")
     if device_of(a.data) != device_of(b.data):
-        raise TinyganError(f"an array on {device_of(a.data)} came with one on {device_of(b.data)}: "
+        raise TinyganError(f"got an array on {device_of(a.data)} and one on {device_of(b.data)}, expected one device: "
                            "move one with tg.to_device(), a network with network.to()")
 
 
@@ -115,7 +115,7 @@ def negative(x):
 def power(x, n):
     """y = xⁿ             ∂y/∂x = n·xⁿ⁻¹     (n a plain number)"""
     if not isinstance(n, (int, float)):
-        raise TinyganError(f"the exponent must be a plain number, and {type(n).__name__} came: "
+        raise TinyganError(f"got an exponent of type {type(n).__name__}, expected a plain number: "
                            "write exp(log(x) * n) for a Tensor n")
     return record(x.data ** x.dtype.type(n), (x, lambda g, y: g * n * x ** (n - 1) if n != 0 else g * 0))
 
@@ -202,8 +202,8 @@ def maxout(x, pieces):
     ∂y/∂x is 1 for the largest of the pieces and 0 for the others; several that are equally large share it.
     Source: Goodfellow et al., "Maxout Networks" (2013), section 3."""
     if x.ndim != 2 or x.shape[1] % pieces:
-        raise TinyganError(f"maxout of {pieces} pieces came with an input of shape {x.shape}: "
-                           f"expected (N, a multiple of {pieces})")
+        raise TinyganError(f"maxout of {pieces} pieces got shape {x.shape}, expected (N, a multiple of {pieces}): "
+                           "let the layer before it give as many features")
     shape = (x.shape[0], pieces, x.shape[1] // pieces)
 
     def share(g, y):

@@ -88,9 +88,9 @@ class Adam(_Optimiser):
     def load_state_dict(self, state):
         """Take over what state_dict() gave.  TinyganError, before anything is changed, if it does not fit."""
         expected = {name: array.shape for name, array in self.state_dict().items()}
-        came = {name: np.shape(array) for name, array in state.items()}
-        if came != expected:
-            wrong = sorted(name for name in expected.keys() | came.keys() if expected.get(name) != came.get(name))
+        got = {name: np.shape(array) for name, array in state.items()}
+        if got != expected:
+            wrong = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
             raise TinyganError(f"the optimiser's state does not fit these parameters (see {', '.join(wrong[:3])}): "
                                "load it beside the network it came with")
         self.t = int(state["t"])

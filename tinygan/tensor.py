@@ -55,13 +55,13 @@ class Tensor:
 
     def __init__(self, data, requires_grad=False):
         if isinstance(data, Tensor):
-            raise TinyganError("Tensor() came with a Tensor; give an array, or use .detach() for the bare values")
+            raise TinyganError("got a Tensor, expected an array: use .detach() for the bare values")
         if not backend.is_array(data):
             data = np.asarray(data)
         if data.dtype.kind in "iub":
             data = data.astype(np.float64)
         if data.dtype not in FLOATS:
-            raise TinyganError(f"a Tensor holds float32 or float64, and {data.dtype} came: convert with .astype")
+            raise TinyganError(f"got {data.dtype}, expected float32 or float64: convert with .astype")
         self.data, self.requires_grad = data, requires_grad
         self.grad, self.edges, self.joint = None, (), None
 
