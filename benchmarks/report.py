@@ -38,7 +38,7 @@ def _bars(result, path):
     places = range(len(rows))                       # names may be equal: a network has several LeakyReLU
     bars = axis.barh(places, [row[column] for row in rows], tick_label=[row["name"] for row in rows],
                      color=["#999999" if "PyTorch" in row["name"] else "#0072b2" for row in rows])
-    axis.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
+    axis.bar_label(bars, fmt=lambda value: f"{value:.3g}" if value < 100 else f"{value:,.0f}", padding=3, fontsize=8)
     axis.set_ylim(len(rows) - 0.4, -0.6)             # the first row on top
     axis.set(title=result["title"], xlabel=column)
     axis.tick_params(labelsize=8)
