@@ -14,6 +14,7 @@ then the statistics themselves tell D which is which, it wins, and G learns noth
 """
 import numpy as np
 
+from .errors import TinyganError
 from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential,
                      Tanh)
 
@@ -43,30 +44,41 @@ def seed_discriminator(batch_norm=True, seed=0):
                       Dense(256, 1, bias=False)).initialise(np.random.default_rng([seed, 1]))
 
 
-def small_generator(latent=100, seed=0, width=32):
-    """z (N, latent) → images (N, 28, 28, 1): the default recipe, a DCGAN (Radford et al. 2016) that starts from 4×4.
+def dcgan(size=28, channels=1, latent=100, width=32, seed=0):
+    """(G, D): z (N, latent) → images (N, size, size, channels) in [−1, 1] → logits (N, 1), for sizes from 16 to 128.
 
-    width: channels before the last layer, twice and four times as many in the layers before. Kernel 4 with stride 2
-    covers every pixel equally often; kernel 5 does not, and checkerboards come from there (Odena et al. 2016)."""
-    w = width
-    return Sequential(
-        Dense(latent, 4 * 4 * 4 * w, bias=False), Reshape(4, 4, 4 * w), BatchNorm(4 * w), LeakyReLU(0.2),   # 4×4×128
-        Conv2DTranspose(4 * w, 2 * w, 3, stride=2, padding=1, bias=False), BatchNorm(2 * w), LeakyReLU(0.2),   # 7×7×64
-        Conv2DTranspose(2 * w, w, 4, stride=2, bias=False), BatchNorm(w), LeakyReLU(0.2),                   # 14×14×32
-        Conv2DTranspose(w, 1, 4, stride=2), Tanh(),                                                         # 28×28×1
-    ).initialise(np.random.default_rng([seed, 0]), std=0.02)
+    D halves the sides until at most 4 pixels are left, and doubles the channels, from `width` to at most 8 times as many;
+    G goes the same way back. 28 → 14 → 7 → 4 with 32, 64 and 128 channels is the default recipe.
+    Kernel 4 with stride 2 covers every pixel equally often; kernel 5 does not, and checkerboards come from there (Odena et
+    al. 2016). An odd side n needs kernel 3, which makes (n + 1)/2 of it. No batch normalisation in D: with it D wins too
+    clearly (D(x) 0.96 and D(G(z)) 0.06 at the end of the default recipe, without it 0.7 and 0.3), and the digits are worse.
+    Source: Radford et al., "Unsupervised Representation Learning with DCGANs" (2016).  TinyganError for another size."""
+    if not 16 <= size <= 128:
+        raise TinyganError(f"got images of {size} pixels, expected 16 to 128: choose a size between, such as 32 or 64")
+    sides, features = [size], [channels]
+    while sides[-1] > 4:
+        sides.append((sides[-1] + 1) // 2)
+        features.append(min(width * 2 ** (len(sides) - 2), 8 * width))
+    halvings = [(c, d, *((3, 2, 1) if n % 2 else (4, 2, "same"))) for n, c, d in zip(sides, features, features[1:])]
+    m, c = sides[-1], features[-1]                      # m×m×c, where D ends and G begins
+    down = [layer for halving in halvings for layer in (Conv2D(*halving), LeakyReLU(0.2))]
+    up = [Dense(latent, m * m * c, bias=False), Reshape(m, m, c)]
+    for halving in reversed(halvings):
+        inputs, outputs, *form = halving
+        last = halving is halvings[0]                   # elsewhere batch normalisation subtracts what a bias adds
+        up += [BatchNorm(outputs), LeakyReLU(0.2), Conv2DTranspose(outputs, inputs, *form, bias=last)]
+    return (Sequential(*up, Tanh()).initialise(np.random.default_rng([seed, 0]), std=0.02),
+            Sequential(*down, Flatten(), Dense(m * m * c, 1)).initialise(np.random.default_rng([seed, 1]), std=0.02))
+
+
+def small_generator(latent=100, seed=0, width=32):
+    """z (N, latent) → images (N, 28, 28, 1): G of the default recipe, from 4×4×128 over 7×7×64 and 14×14×32."""
+    return dcgan(28, 1, latent, width, seed)[0]
 
 
 def small_discriminator(seed=0, width=32):
-    """images (N, 28, 28, 1) → logits (N, 1). No batch normalisation at all: with it in the second and third layer D
-    wins too clearly (D(x) 0.96 and D(G(z)) 0.06 at the end, without it 0.7 and 0.3), and the digits are worse."""
-    w = width
-    return Sequential(
-        Conv2D(1, w, 4, stride=2), LeakyReLU(0.2),                                                          # 14×14×32
-        Conv2D(w, 2 * w, 4, stride=2), LeakyReLU(0.2),                                                      # 7×7×64
-        Conv2D(2 * w, 4 * w, 3, stride=2, padding=1), LeakyReLU(0.2),                                       # 4×4×128
-        Flatten(), Dense(4 * 4 * 4 * w, 1),
-    ).initialise(np.random.default_rng([seed, 1]), std=0.02)
+    """images (N, 28, 28, 1) → logits (N, 1): D of the default recipe."""
+    return dcgan(28, 1, 1, width, seed)[1]
 
 
 def point_generator(latent=2, seed=0, width=256):
