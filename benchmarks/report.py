@@ -4,6 +4,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from tinygan import plots
+
 from . import measure
 
 RESULTS = Path(__file__).with_name("results")
@@ -31,6 +33,7 @@ def write(name, result, command):
     print(f"written: {RESULTS / name}.json and .png\n")
 
 
+@plots.own_settings()
 def _bars(result, path):
     rows, column = result["rows"], result["columns"][0]
     figure = Figure(figsize=(8, 0.8 + 0.26 * max(1, len(rows))), layout="constrained")

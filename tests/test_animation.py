@@ -1,4 +1,6 @@
 """Moving pictures, read back: their frames, their pace, and the way that a walk takes."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
@@ -69,6 +71,21 @@ def test_walk(tmp_path):
         assert strip.size == (2 * (animation.FRAMES_PER_LEG * (28 + GAP) - GAP), 2 * (3 * (28 + GAP) - GAP))
     with Image.open(tmp_path / "w.gif") as picture:
         assert picture.size == (224, 224) and picture.n_frames > 30 and picture.info["loop"] == 0
+
+
+def test_a_walk_goes_from_each_z_to_the_next_and_home_at_one_pace(tmp_path):
+    seen = []
+    gan = SimpleNamespace(latent=4, generate=lambda z: seen.append(z) or np.zeros((len(z), 3, 3, 1)))
+    animation.walk(gan, tmp_path / "w.gif", tmp_path / "w.png", n=3, seed=7)
+    z = np.random.default_rng(7).standard_normal((3, 4))
+    z *= 2 / np.linalg.norm(z, axis=1, keepdims=True)
+    for leg, (a, b) in enumerate(zip(z, z[[1, 2, 0]])):
+        theta = np.arccos(a @ b / 4)
+        for k in range(12):
+            mu = k / 12
+            expected = (np.sin((1 - mu) * theta) * a + np.sin(mu * theta) * b) / np.sin(theta)
+            np.testing.assert_allclose(seen[0][12 * leg + k], expected, atol=1e-12)
+    assert len(seen[0]) == 36
 
 
 def test_a_walk_on_a_line_is_refused(tmp_path):

@@ -135,6 +135,20 @@ def test_mixture_form_and_seed(mixture, means, sigma):
 
 
 @pytest.mark.parametrize("mixture, means, sigma", [RING, GRID])
+def test_a_mixture_draws_its_modes_first_and_then_their_noise(mixture, means, sigma):
+    """The order of the draws decides what a seed means, and with it every run on a mixture."""
+    rng, (points, modes) = np.random.default_rng(3), mixture(10, seed=3)
+    drawn, noise = rng.integers(len(means), size=10), rng.standard_normal((10, 2), dtype=np.float32)
+    assert np.array_equal(modes, drawn) and np.array_equal(points, means[drawn] + sigma * noise)
+
+
+def test_the_first_points_of_the_ring():
+    points, modes = data.ring(10)
+    assert modes.tolist() == [6, 5, 4, 2, 2, 0, 0, 0, 1, 6]
+    np.testing.assert_allclose(points[:2], [[0.0077745, -1.0135828], [-0.6994085, -0.7158090]], atol=1e-6)
+
+
+@pytest.mark.parametrize("mixture, means, sigma", [RING, GRID])
 def test_mixture_moments(mixture, means, sigma):
     """Each moment is within 5 standard errors of its value (the seed is fixed: no run fails by chance)."""
     points, modes = mixture()
@@ -307,6 +321,19 @@ def test_mnist_folder_finds_the_names_with_a_dot(folder):
     (folder / "train-images-idx3-ubyte").rename(folder / "train-images.idx3-ubyte")
     (folder / "train-labels-idx1-ubyte.gz").rename(folder / "train-labels.idx1-ubyte.gz")
     (folder / "train-labels-idx1-ubyte").mkdir()    # some archives unpack into a folder of the file's name
+    assert all(np.array_equal(*pair) for pair in zip(data.mnist_folder(folder), expected))
+
+
+@pytest.mark.parametrize("mark", "-.")
+@pytest.mark.parametrize("outer", "-.")
+def test_mnist_folder_finds_files_in_folders_of_their_names(folder, mark, outer):
+    """As some archives unpack: train-images-idx3-ubyte/train-images.idx3-ubyte"""
+    expected = data.mnist_folder(folder)
+    for kind, number, ending in (("images", 3, ""), ("labels", 1, ".gz")):
+        place = folder / f"train-{kind}{outer}idx{number}-ubyte"
+        file = (folder / f"train-{kind}-idx{number}-ubyte{ending}").rename(folder / f"{kind}{ending}")
+        place.mkdir()
+        file.rename(place / f"train-{kind}{mark}idx{number}-ubyte{ending}")
     assert all(np.array_equal(*pair) for pair in zip(data.mnist_folder(folder), expected))
 
 

@@ -13,7 +13,7 @@ from tinygan.look.metrics import Score
 EVEN = (0.1,) * 10
 REAL_SCORE = Score(2000, 10.0, 0.98, 0.93, 2.3, EVEN)
 FAULTS = ("broke", "no gradient", "too strong", "only guesses", "scores", "do not look", "Collapse", "washed-out",
-          "lie beside", "missed")
+          "lie beside", "missed", "exploded", "too much ink", "too little ink")
 
 
 def history(d_real, d_fake, steps=400, saturating=False, start=0.5):
@@ -42,6 +42,37 @@ def test_how_the_game_stands(played, fault, number):
     sentences = findings(played)
     assert faults(sentences) == ({fault} if fault else set()) and number in " ".join(sentences)
     assert f"in all {len(played['d_loss'])} steps" in sentences[0]
+
+
+@pytest.mark.parametrize("played, fault", [
+    (history(0.96, 0.04), "too strong"), (history(0.94, 0.04), None), (history(0.96, 0.06), None),
+    (history(0.52, 0.48), "only guesses"), (history(0.53, 0.47), None), (history(0.3, 0.7), "only guesses"),
+    (history(0.99, 0.004, steps=100), "too strong"), (history(0.99, 0.004, steps=99), None)])
+def test_where_one_verdict_ends_and_the_next_begins(played, fault):
+    assert faults(findings(played)) == ({fault} if fault else set())
+
+
+@pytest.mark.parametrize("loss", ["d_loss", "g_loss"])
+@pytest.mark.parametrize("size, exploded", [(3e13, True), (-3e13, True), (10_001, True), (9_999, False)])
+def test_losses_that_exploded(loss, size, exploded):
+    """Nothing else is said of such a game, though every one of its losses is a finite number."""
+    played = history(0.7, 0.3)
+    played[loss][150], played[loss][300] = size, 20_000 * np.sign(size) if exploded else 0
+    sentences = findings(played)
+    assert ("exploded" in faults(sentences)) == exploded
+    if exploded:
+        assert len(sentences) == 1 and f"{max(abs(size), 20_000):.0e}" in sentences[0] and "step 151 of 400" in sentences[0]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 30, 99])
+def test_a_short_game_is_no_collapse(steps):
+    """After a few steps all samples are grey and alike, whatever becomes of them later."""
+    images, ring = data.digits()[0], data.ring(2000)[0]
+    bad = Score(2000, 400.0, 0.3, 0.0, 0.0, (1.0,) + (0,) * 9)
+    for samples, real, score in ((0 * images[:100], images, bad), (0 * ring, ring, None)):
+        sentences = findings(history(0.7, 0.3, steps=steps), samples, real, score, REAL_SCORE)
+        assert not faults(sentences) and len(sentences) == (2 if steps else 1)
+        assert ("too few to judge" in sentences[-1]) == bool(steps)
 
 
 @pytest.mark.parametrize("frechet, end", [(12.0, "first"), (90.0, "second")])
@@ -105,9 +136,42 @@ def test_collapse_is_seen_in_classes_and_in_near_duplicates(rng):
     assert sentence.startswith("Collapse") and "100% of 100" in sentence
 
 
-def test_grey_samples():
+@pytest.mark.parametrize("change, fault", [
+    (lambda x: 0.6 * x, "washed-out"), (np.ones_like, "too much ink"), (lambda x: -np.ones_like(x), "too little ink"),
+    (lambda x: -x, "too much ink"), (lambda x: x, None), (lambda x: 0.95 * x, None)])
+def test_ink_and_paper(change, fault):
+    """Black sheets are as far from grey as digits are, and so are white ones."""
     images, _ = data.digits()
-    assert "washed-out" in faults(findings(history(0.7, 0.3), 0.6 * images[:100], images))
+    sentence, = (s for s in findings(history(0.7, 0.3), change(images[:100]), images) if "from middle grey" in s)
+    assert faults([sentence]) == ({fault} if fault else set())
+
+
+def test_ink_by_hand():
+    """A quarter of the pixels is ink in the samples, half of them in the real ones."""
+    samples, real = np.full((4, 2, 2, 1), -1.0), np.full((4, 2, 2, 1), -1.0)
+    samples[:, 0, 0], real[:, 0] = 1, 0.5
+    sentence = diagnosis._contrast(samples, real)
+    assert "on average 1.00 from middle grey, in real digits 0.75; 25% of the paper is ink, in real digits 38%" in sentence
+
+
+@pytest.mark.parametrize("frequency, fault", [(0.009, "Collapse"), (0.011, None)])
+def test_a_rare_class(frequency, fault):
+    score = Score(2000, 12.0, 0.97, 0.9, 2.2, (*[(1 - frequency) / 9] * 9, frequency))
+    sentence, = (s for s in findings(history(0.7, 0.3), score=score, real_score=REAL_SCORE) if "the ten classes" in s.lower()
+                 or "all ten" in s.lower())
+    assert faults([sentence]) == ({fault} if fault else set())
+    assert ("paints 9 of the ten classes; of 9" in sentence) if fault else ("the rarest, 9, with 1.1%" in sentence)
+
+
+@pytest.mark.parametrize("close, fault", [(30, "Collapse"), (14, None)])
+def test_near_duplicates_by_hand(close, fault):
+    """Of 100 points far from each other so many stand on another's place."""
+    real = 10.0 * np.arange(100)[:, None, None, None] * np.ones((1, 2, 2, 1))               # the nearest is 20 away
+    samples = real.copy()
+    samples[:close:2] = samples[1:close:2] + 4                                              # 8 away, closer than half of it
+    sentence = diagnosis._duplicates(samples, real)
+    assert faults([sentence]) == ({fault} if fault else set())
+    assert f"{close}% of 100 have a near-duplicate" in sentence and "(closer than 10.0), of as many real digits 0%" in sentence
 
 
 @pytest.mark.parametrize("sure, frechet, verdict", [
@@ -124,6 +188,23 @@ def test_points(keep, shift, fault):
     real, _ = data.ring(2000)
     made, modes = data.ring(2000, seed=1)
     assert faults(findings(history(0.7, 0.3), made[modes < keep] * (1 + shift), real)) == fault
+
+
+LATTICE = np.array([[x, y] for x in range(10) for y in range(10)], float)       # spread √8.25 = 2.87: near is 0.29
+
+
+@pytest.mark.parametrize("hits, verdict", [(91, "The samples lie where the data is"), (89, "Many samples lie beside the data")])
+def test_precision_by_hand(hits, verdict):
+    made = LATTICE.copy()
+    made[hits:] += 0.5
+    assert diagnosis._precision(made, LATTICE) == f"{verdict}: {hits}% within 0.29 of a real point."
+
+
+@pytest.mark.parametrize("reached, verdict", [(96, "All of the data is reached"), (94, "Parts of the data are missed"),
+                                              (76, "Parts of the data are missed"), (74, "Collapse: much of the data is never made")])
+def test_coverage_by_hand(reached, verdict):
+    said = diagnosis._coverage(LATTICE[:reached], LATTICE)
+    assert said == f"{verdict}: {reached}% of the real points have a sample within 0.29."
 
 
 @pytest.mark.parametrize("shape, chunk", [((3,), 2000), ((3,), 7), ((4, 5, 1), 50)])

@@ -1,7 +1,9 @@
 """Every lesson runs a few steps and leaves what it promises; what its equations say is proved."""
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import tinygan as tg
 from tinygan import lessons
 from tinygan.cli import main
+from tinygan.run import folder
 
 
 @pytest.mark.parametrize("name", lessons.LESSONS)
@@ -19,6 +22,7 @@ def test_a_few_steps_of(name, tmp_path, capsys):
     assert len(rows) >= 2 and list((tmp_path / "run").glob("*.png"))
     page = (tmp_path / "run" / "results.md").read_text().replace("\\|", "|")
     assert all(f"| {row.what} | {row} |" in page for row in rows)
+    assert all(map(folder._is_own, (tmp_path / "run").iterdir()))          # so that --overwrite may replace it
     said = capsys.readouterr().out
     assert lessons.about(name) in said and all(str(row) in said for row in rows)
 
@@ -46,6 +50,26 @@ def test_a_folder_is_not_overwritten(name, tmp_path, capsys):
     (tmp_path / "run" / "thesis.txt").write_text("years")
     with pytest.raises(tg.TinyganError, match="exists already"):
         lessons.run(name, tmp_path / "run", steps=1)
+
+
+@pytest.mark.parametrize("name", lessons.LESSONS)
+def test_what_a_lesson_needs_is_said_before_it_begins(name, tmp_path, monkeypatch):
+    source = (Path(lessons.__file__).with_name(f"{name}.py")).read_text(encoding="utf-8")
+    imported = {node.module.partition(".")[0] for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)
+                and node.module}
+    assert imported & {"sklearn", "scipy"} == set(lessons.NEEDED.get(name, ()))
+    for library in lessons.NEEDED.get(name, ()):
+        with monkeypatch.context() as patched, pytest.raises(tg.TinyganError, match=f"needs {library}, which"):
+            patched.setitem(sys.modules, library, None)
+            lessons.run(name, tmp_path / "run", steps=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_lesson_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinygan.lessons.vae.lesson", lambda it: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        lessons.run("vae", tmp_path / "run", quiet=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_step_goes_down_the_loss_for_its_own_parameters_alone():

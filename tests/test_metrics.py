@@ -66,12 +66,45 @@ def test_other_shapes_are_refused(shape):
         metrics.score(np.zeros(shape, np.float32))
 
 
-@pytest.mark.parametrize("value", [float("nan"), 255.0, -1.5])
+@pytest.mark.parametrize("value", [float("nan"), 255.0, -1.5, 1.05, -1.05])
 def test_values_out_of_range_are_refused(value, digits):
     images = digits[0][:5].copy()
     images[2, 3, 4] = value
     with pytest.raises(tg.TinyganError, match="rescale"):
         metrics.score(images)
+
+
+def test_a_score_by_hand(monkeypatch):
+    """Four images with one feature each, and the probabilities that a classifier might give."""
+    features, real = np.array([[0.0], [2], [0], [2]]), np.array([[4.0], [10], [4], [10]])       # means 1, 7; C = 4/3, 12
+    p = np.full((4, 10), 0.01)
+    p[range(4), [3, 3, 5, 7]] = 0.96, 0.95, 0.5, 0.39
+    monkeypatch.setattr(metrics, "_classified", lambda images: (features, p) if len(images) == 4 else (real, None))
+    score = metrics.score(np.zeros((4, 28, 28, 1)))
+    assert score.frechet == pytest.approx(36 + (np.sqrt(12) - np.sqrt(4 / 3)) ** 2)
+    assert score.confidence == pytest.approx(0.7) and score.sure == 0.25             # 0.95 itself is not sure
+    assert score.classes == (0, 0, 0, 0.5, 0, 0.25, 0, 0.25, 0, 0) and score.n == 4
+    assert score.entropy == pytest.approx(1.5 * np.log(2))                          # ½·log 2 + 2·¼·log 4
+
+
+def test_the_features_are_what_the_last_layer_but_one_gives(digits):
+    """Batch by batch, and each image by itself."""
+    images, network = digits[0][:5], metrics.classifier()
+    features, p = metrics._classified(images, batch=2)
+    expected = images
+    for layer in network.layers[:-1]:
+        expected = layer(expected)
+    logits = network.layers[-1](expected).data.astype(np.float64)
+    np.testing.assert_allclose(features, expected.data, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(p, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-4, atol=1e-6)
+    assert features.shape == (5, 64)
+
+
+def test_accuracy_by_hand():
+    def network(images):
+        return tg.Tensor([[0.0, 3, 1], [9, 2, 1], [1, 2, 5], [7, 1, 0]])
+
+    assert metrics.accuracy(network, None, np.array([1, 0, 2, 2])) == 0.75
 
 
 def test_no_more_real_digits_are_scored_than_there_are():
@@ -130,3 +163,41 @@ def test_training_lowers_the_loss_and_repeats_itself(digits, monkeypatch):
     assert loss(networks[1]) < 0.7 * loss(networks[0])
     first, second = (network.state_dict() for network in networks[1:])
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_digit_is_moved_down_and_to_the_right():
+    """The window begins `down` rows into the padded sheet: 0 moves the image down by two, 4 up by two."""
+    image = -np.ones((28, 28, 1), np.float32)
+    image[10, 20] = 1
+
+    class Drawn:
+        def integers(self, low, high, shape):
+            assert (low, high, shape) == (0, 5, (2, 3, 1))
+            return np.array([[[0], [2], [4]], [[4], [2], [1]]])
+
+    moved = metrics._shifted(np.stack([image] * 3), Drawn())
+    assert moved.shape == (3, 28, 28, 1) and [tuple(map(int, np.argwhere(one[..., 0] == 1)[0])) for one in moved] == [
+        (12, 18), (10, 20), (8, 21)]
+    assert (moved == -1).sum() == 3 * (28 * 28 - 1)                 # paper fills the gap
+
+
+def test_every_shift_is_drawn_and_each_axis_for_itself(rng):
+    images = -np.ones((500, 28, 28, 1), np.float32)
+    images[:, 14, 14] = 1
+    _, rows, columns, _ = np.nonzero(metrics._shifted(images, rng) == 1)
+    assert {(down, right) for down, right in zip(rows - 14, columns - 14)} == {(i, j) for i in range(-2, 3) for j in range(-2, 3)}
+
+
+def test_the_classifiers_learning_rate_falls_from_epoch_to_epoch(digits, monkeypatch):
+    rates = []
+
+    class Noted(tg.Adam):
+        def step(self):
+            rates.append((self.lr, self.betas))
+            super().step()
+
+    monkeypatch.setattr(metrics, "Adam", Noted)
+    monkeypatch.setattr(tg.data, "digits", lambda: (digits[0][:20], digits[1][:20]))
+    metrics.train_classifier(epochs=4, batch_size=8)                # three batches, the last one smaller
+    assert [rate for rate, _ in rates] == pytest.approx(np.repeat([1e-3, 7.5e-4, 5e-4, 2.5e-4], 3))
+    assert {betas for _, betas in rates} == {(0.9, 0.999)}

@@ -1,15 +1,22 @@
 """The pictures: the right size, the right pixels, and never a window."""
+import ast
 import importlib
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 import tinygan as tg
 from tinygan import plots
+from tinygan.lessons import augmentation, features, semi_supervised
+from tinygan.look import animation, report
+from tinygan.theory import gauss1d, pictures
 
 ZOOM, GAP = plots.ZOOM, plots.GAP
 METRICS = ("d_loss", "g_loss", "d_real", "d_fake")
@@ -147,3 +154,79 @@ def test_rows_have_their_label_on_the_left(rng):
     picture = np.asarray(plots.rows([("above", paper), ("", paper)]).convert("L")) < 128
     lines, columns = np.nonzero(picture)
     assert len(lines) > 20 and lines.max() < picture.shape[0] / 2 and columns.max() < picture.shape[1] / 2
+
+
+# Whatever the caller has set
+
+RING = tg.data.ring(300)[0]
+HISTORY = {name: [0.6, 0.9, 0.7] for name in METRICS}
+STORY = [gauss1d.Moment(k, gauss1d.normal(gauss1d.X, 1), 0 * gauss1d.X, np.zeros(3), np.ones(3)) for k in range(3)]
+PULLS = {name: (gauss1d.X, gauss1d.X) for name in ("non-saturating", "saturating")}
+WAY = {"simultaneous": np.ones((3, 2))}
+DRAWN = {                       # every function that draws with matplotlib → an Image or a Figure
+    "progress": lambda: plots.progress([(k, tg.data.digits()[0][:8]) for k in (1, 2)]),
+    "rows": lambda: plots.rows([("a", tg.data.digits()[0][:8])], title="a title"),
+    "losses": lambda: plots.losses(HISTORY),
+    "scatter": lambda: plots.scatter(RING, real=RING),
+    "landscape": lambda: plots.landscape(3, RING, RING, np.linspace(0, 1, 400).reshape(20, 20), RING[:5], (-2, 2, -2, 2)),
+    "optimal": lambda: pictures.optimal(gauss1d.X, [("q", STORY[0].q, STORY[1].q, STORY[0].belief, PULLS)] * 2),
+    "game": lambda: pictures.game(gauss1d.X, STORY[0].q, STORY, [0, 2]),
+    "portrait": lambda: pictures.portrait({"a": np.ones((4, 2)), "b": np.ones((4, 2))}, {"a": WAY, "b": WAY}, None, 2, "title"),
+    "augmentation": lambda: augmentation.picture(
+        {(n, way): [9.0] for n in augmentation.DIGITS_PER_CLASS for way in augmentation.WAYS}),
+    "semi_supervised": lambda: semi_supervised.picture(
+        [{name: [(1, 90.0), (2, 50.0)] for name in (semi_supervised.ALONE, semi_supervised.ALL, semi_supervised.GAME)}]),
+    "features": lambda: features.picture({name: RING[:20] for name in features.MAPS}, np.arange(20) % 10),
+}
+SET = {"image.origin": "lower", "image.cmap": "jet", "text.usetex": True, "font.size": 30.0, "font.family": "monospace",
+       "figure.dpi": 30.0, "figure.facecolor": "black", "axes.facecolor": "red", "axes.grid": True, "lines.linewidth": 9.0,
+       "savefig.bbox": "tight", "savefig.transparent": True, "savefig.format": "svg", "savefig.dpi": 20.0,
+       "axes.autolimit_mode": "round_numbers", "axes.prop_cycle": plt.cycler(color=["yellow"])}
+
+
+def seen(draw, path):
+    """The picture as an Image, as a file and as a frame of a film: (pixels, bytes, bytes)."""
+    shown = draw()
+    if not isinstance(shown, Figure):
+        return np.asarray(shown), b"", b""
+    plots.save(shown, path / "saved.png")
+    animation.figures_gif([draw(), draw()], path / "film.gif")
+    return np.asarray(plots.drawn(shown)), (path / "saved.png").read_bytes(), (path / "film.gif").read_bytes()
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_pictures_are_drawn_with_settings_of_their_own(name, tmp_path):
+    expected = seen(DRAWN[name], tmp_path)
+    with plt.rc_context(SET):
+        before = dict(plt.rcParams)
+        found = seen(DRAWN[name], tmp_path)
+        assert dict(plt.rcParams) == before
+    assert np.array_equal(found[0], expected[0]) and found[1:] == expected[1:] and not plt.get_fignums()
+
+
+def test_files_of_pictures_and_the_report_too(tmp_path):
+    def written():
+        plots.losses(HISTORY, tmp_path / "losses.png")
+        plots.scatter(RING, str(tmp_path / "no ending"))
+        buffer = io.BytesIO()
+        plots.samples(tg.data.digits()[0][:4], tmp_path / "samples.png"), plots.losses(HISTORY, buffer)
+        report.write(tmp_path / "report.html", title="t", config={}, history=HISTORY, frames=[(1, RING)], samples=RING,
+                     real=RING, score=None, real_score=None, findings=[])
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()} | {"buffer": buffer.getvalue()[:8]}
+
+    expected = written()
+    with plt.rc_context(SET | {"savefig.format": "png"}):
+        assert written() == expected
+    assert expected.keys() == {"losses.png", "no ending.png", "samples.png", "report.html", "buffer"}
+    assert expected["buffer"] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_whoever_makes_a_figure_has_settings_of_its_own():
+    house, found = Path(tg.__file__).parent, set()
+    for path in (*house.rglob("*.py"), *(house.parent / "benchmarks").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and any(
+                    isinstance(inner, ast.Call) and ast.unparse(inner.func) == "Figure" for inner in ast.walk(node)):
+                found.add(node.name)
+                assert "own_settings()" in " ".join(map(ast.unparse, node.decorator_list)), (path, node.name)
+    assert {"losses", "portrait", "picture", "_bars"} <= found

@@ -1,4 +1,6 @@
 """The command line, the pictures and the score, as a user meets them."""
+import io
+import json
 import os
 import signal
 import subprocess
@@ -7,11 +9,15 @@ import time
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 import tinygan as tg
 from tinygan import metrics, plots, run
 from tinygan.cli import main
+from tinygan.run import folder as run_folder
+from tinygan.run import presets
+from tinygan.theory import pictures
 
 FILES = {"training.gif", "report.html", "checkpoint.previous.npz", "frames.npz", "metrics.csv", "config.json",
          "checkpoint.npz", "samples.png", "progress.png", "losses.png"}
@@ -35,6 +41,10 @@ def test_train_and_sample(preset, tmp_path, capsys, monkeypatch):
     assert "a walk past 2 images" in capsys.readouterr().out and (folder / "walk-2-0.gif").is_file()
     assert imread(folder / "walk-2-0.png").shape[0] == 2 * (2 * 30 - 2)         # a row for each leg
     assert main(["sample", str(folder), "--walk", "--n", "2"]) == 1 and "exists already" in capsys.readouterr().err
+    before = (folder / "checkpoint.npz").read_bytes()
+    assert main(["sample", str(folder), "--overwrite", "--out", str(folder / "checkpoint.npz")]) == 1
+    assert main(["sample", str(folder), "--overwrite", "--walk", "--n", "2"]) == 0
+    assert (folder / "checkpoint.npz").read_bytes() == before and all(map(run_folder._is_own, folder.iterdir()))
 
 
 def test_nothing_is_overwritten_unasked(no_pictures, tmp_path, capsys):
@@ -50,8 +60,93 @@ def test_nothing_is_overwritten_unasked(no_pictures, tmp_path, capsys):
     assert (tmp_path / "mine" / "thesis.txt").is_file()
 
 
+def ours(folder):
+    """A folder as a run leaves it, with what a killed one leaves too."""
+    folder.mkdir(parents=True)
+    config = {"preset": "ring", "steps": 1, "seed": 0, **run.versions()}
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in ("checkpoint.npz", "checkpoint.npz.unfinished", "unfinished-losses.png", "samples-100-3.png"):
+        (folder / name).write_bytes(b"old")
+    return folder
+
+
+def test_what_tinygan_wrote_is_replaced_if_asked_for(tmp_path):
+    folder = ours(tmp_path / "run")
+    with pytest.raises(tg.TinyganError, match="exists already"):
+        run_folder.prepare(folder, False)
+    assert len(list(folder.iterdir())) == 5
+    run_folder.prepare(folder, True)
+    assert not list(folder.iterdir())
+
+
+def linked(folder):
+    folder.rename(folder.with_name("real"))
+    folder.symlink_to("real")
+
+
+@pytest.mark.parametrize("harm, word", [
+    (lambda folder: (folder / "thesis.txt").write_text("years of work"), "thesis.txt in it is not tinygan's"),
+    (lambda folder: (folder / "samples-1-best.png").write_text("mine"), "samples-1-best.png in it"),
+    (lambda folder: (folder / "losses.png").mkdir(), "losses.png in it"),
+    (lambda folder: (folder / "losses.png").symlink_to("config.json"), "losses.png in it"),
+    (lambda folder: (folder / "config.json").write_text('{"model_type": "llama", "steps": 3}'), "no config.json that"),
+    (lambda folder: (folder / "config.json").write_text("[1]"), "no config.json that"),
+    (lambda folder: (folder / "config.json").write_text("{"), "no config.json that"),
+    (lambda folder: (folder / "config.json").unlink(), "no config.json that"),
+    (linked, "it is a link"),
+    (lambda folder: os.chdir(folder), "you are working in it"),
+    (lambda folder: ((folder / "below").mkdir(), os.chdir(folder / "below")), "you are working in it"),
+    (lambda folder: os.environ.update(HOME=str(folder)), "your home lies in it"),
+    (lambda folder: os.environ.update(HOME=str(folder / "me")), "your home lies in it"),
+])
+def test_only_what_tinygan_wrote_is_ever_replaced(harm, word, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    folder = ours(tmp_path / "run")
+    harm(folder)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(tg.TinyganError, match=word):
+        run_folder.prepare(folder, True)
+    if word == "you are working in it":
+        with pytest.raises(tg.TinyganError, match=word):
+            run_folder.prepare(run_folder.Path(".."), True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [["train", "ring"], ["train", "dirac"], ["lesson", "vae"]])
+def test_no_command_writes_over_what_is_not_its_own(command, tmp_path, monkeypatch, capsys):
+    """Nor through a link, nor under a file."""
+    monkeypatch.chdir(tmp_path)
+    (ours(tmp_path / "run") / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("mine"), (tmp_path / "lost").symlink_to("nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    for out in ("run", "file", "file/run", "lost", "x" * 300, "."):
+        assert main([*command, "--steps", "1", "--out", out, "--overwrite", "--quiet"]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"tinygan: {out[:20]}") and said.count("\n") == 1, said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize("arguments, word", [
     (["train", "circles"], "choose one of"),
+    (["train", "--seed", "-1"], "got --seed -1, expected an integer from 0"),
+    (["train", "--seed", "9" * 30], "--seed"),
+    (["train", "dirac", "--seed", "-1"], "--seed"),
+    (["train", "--batch-size", "0"], "--batch-size 0"),
+    (["train", "--batch-size", "-3"], "--batch-size -3"),
+    (["train", "--batch-size", "100000", "--workers", "1"], "5000 images"),
+    (["train", "ring", "--data", "mnist"], "leave --data out"),
+    (["train", "--noise-steps", "9"], "no instance noise"),
+    (["train", "--resume", "x", "--seed", "0"], "only a new run"),
+    (["train", "--resume", "x", "--batch-size", "0"], "only a new run"),
+    (["lesson", "vae", "--seed", "-1"], "--seed"),
+    (["lesson", "vae", "--steps", "0"], "--steps"),
+    (["lesson", "--full"], "no lesson"),
+    (["sample", "x", "--seed", "-1"], "--seed"),
+    (["sample", "x", "--n", "-1", "--walk"], "--n"),
+    (["check", "tanh", "--html", "nowhere/page.html"], "is not there"),
+    (["check", "tanh", "--html", "."], "exists already"),
+    (["check", "tanh", "--museum"], "leave out NAME"),
     (["train", "--data", "nowhere"], "not a folder"),
     (["train", "--steps", "0"], "--steps"),
     (["sample", "nowhere"], "no checkpoint"),
@@ -64,6 +159,120 @@ def test_bad_input_gets_a_sentence(arguments, word, capsys, tmp_path, monkeypatc
     assert main(arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith("tinygan: ") and word in said and "Traceback" not in said
+    assert not list(tmp_path.iterdir())                         # a run that is refused leaves nothing
+
+
+def test_zero_switches_a_stabiliser_off():
+    gan = presets.stabilised(presets.PRESETS["ring"].build(0), 0, noise_steps=0, decay_steps=0, r1=0.0)
+    assert gan.noise_steps is gan.decay_steps is None and gan.r1 == 0 and gan.instance_noise == 0.2
+    assert presets.stabilised(gan, 0, noise_steps=7).noise_steps == 7
+    with pytest.raises(tg.TinyganError, match="no instance noise"):
+        presets.stabilised(gan, 0, noise_steps=7, instance_noise=0.0)
+
+
+def test_a_page_is_written_over_a_page_alone(tmp_path, capsys):
+    page = tmp_path / "page.html"
+    for _ in range(2):
+        assert main(["check", "tanh", "--html", str(page)]) == 0
+    page.write_text("<title>My page</title>")
+    assert main(["check", "tanh", "--html", str(page)]) == 1 and "exists already" in capsys.readouterr().err
+    assert page.read_text() == "<title>My page</title>"
+
+
+def test_a_study_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch, capsys):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pictures, "write_csv", interrupted)
+    monkeypatch.setattr("tinygan.theory.dirac.RATE_STEPS", 5)
+    assert main(["train", "dirac", "--steps", "2", "--out", str(tmp_path / "run")]) == 130 and not list(tmp_path.iterdir())
+    (tmp_path / "empty").mkdir()
+    assert main(["train", "dirac", "--steps", "2", "--out", str(tmp_path / "empty")]) == 130
+    assert (tmp_path / "empty").is_dir() and not list((tmp_path / "empty").iterdir())
+
+
+def test_a_disk_that_fills_at_a_picture(tmp_path, monkeypatch, capsys):
+    def full(figure, path, dpi):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(Figure, "savefig", full)
+        with pytest.raises(tg.TinyganError, match=r"losses.png could not be written \(No space left.*of step 2 is whole"):
+            run.train("ring", folder, steps=2, quiet=True)
+    assert tg.GAN.load(folder / "checkpoint.npz").steps == 2 and not list(folder.glob("*.png"))
+    run.resume(folder, quiet=True)
+    assert (folder / "losses.png").is_file() and (folder / "report.html").is_file()
+
+
+# Words, streams and signals
+
+def stream(kind):
+    """A stream that knows few letters, a closed one, or none (pythonw)."""
+    if kind is None:
+        return None
+    made = io.TextIOWrapper(io.BytesIO(), "ascii" if kind == "closed" else kind)
+    if kind == "closed":
+        made.close()
+    return made
+
+
+@pytest.mark.parametrize("kind", ["ascii", "cp1252", "latin-1", "closed", None])
+def test_no_letter_and_no_missing_stream_ends_a_command(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("tinygan.theory.dirac.RATE_STEPS", 5)
+    monkeypatch.setattr("tinygan.theory.dirac.FRAMES", 1)
+    monkeypatch.setattr(run, "_show", lambda gan, real, frames, folder, config, say: say("‖x − G(z)‖, λ ≈ 3, ✓"))
+    out, err = stream(kind), stream(kind)
+    monkeypatch.setattr(sys, "stdout", out), monkeypatch.setattr(sys, "stderr", err)
+    for command in (["train", "ring", "--steps", "2", "--out", str(tmp_path / "ring")],
+                    ["train", "dirac", "--steps", "2", "--out", str(tmp_path / "dirac")], ["check", "softplus"], ["lesson"]):
+        assert main(command) == 0
+    run.train("ring", tmp_path / "again", steps=2)
+    assert main(["train", "circles✓"]) == 1
+    with pytest.raises(SystemExit) as end:
+        main(["train", "--help"])
+    assert end.value.code == 0 and sys.stdout is out and sys.stderr is err
+    if kind not in ("closed", None):
+        out.flush()
+        assert out.errors == "strict" and b"\\u2016x" in out.buffer.getvalue()
+
+
+@pytest.mark.parametrize("own", [signal.SIG_IGN, signal.SIG_DFL, lambda number, frame: None])
+def test_a_signal_that_is_ignored_stays_so_and_handlers_come_back(own):
+    """A shell lets what it runs in the background ignore Ctrl-C."""
+    before = {number: signal.signal(number, own) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with run.stop_after_step() as stop:
+            assert [signal.getsignal(number) is own for number in before] == [own is signal.SIG_IGN] * 2
+            for number in before:
+                os.kill(os.getpid(), number)
+            if own is signal.SIG_IGN:
+                stop(None, None)
+            else:
+                with pytest.raises(run.Stopped):
+                    stop(None, None)
+        assert [signal.getsignal(number) for number in before] == [own] * 2
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_thread_that_outlives_the_main_one(tmp_path):
+    code = ("import threading, time; from tinygan import run\n"
+            f"def late(): time.sleep(0.5); run.train('ring', {str(tmp_path / 'run')!r}, steps=3, workers=2)\n"
+            "threading.Thread(target=late).start()")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("command", [["train", "ring", "--steps", "1", "--out", "run", "--quiet"], ["check", "tanh"],
+                                     ["lesson"], ["train", "--help"]])
+def test_without_docstrings(command, tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(run_folder.Path(tg.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-OO", "-m", "tinygan", *command], capture_output=True, text=True, timeout=120,
+                          cwd=tmp_path, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("number, said", [(signal.SIGINT, b"stopped by Ctrl-C"), (signal.SIGTERM, b"stopped by SIGTERM")])

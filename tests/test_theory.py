@@ -1,6 +1,7 @@
 """The two studies: quadrature, derivatives and eigenvalues against numbers that are known by other ways."""
 import csv
 import json
+import math
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from PIL import Image
 
 import tinygan as tg
 from tinygan.cli import main
+from tinygan.look import animation, plots
+from tinygan.run import folder as run_folder
 from tinygan.run import presets
-from tinygan.theory import dirac, gauss1d
+from tinygan.theory import dirac, gauss1d, pictures
 
 BOUNDS = {0: 1.386294, 1: 1.163451, 2: 0.712633, 4: 0.120854}       # log 4 − 2 JS(N(0, 1), N(μ, 1))
 C = {"bilinear": 1.0, "Dirac-GAN": 0.5}
@@ -73,6 +76,72 @@ def test_the_game_goes_towards_its_equilibrium():
     assert abs(first.mean - gauss1d.START) < 0.1 and first.bound < 0.05
     assert abs(last.mean) < 0.2 and 0.8 < last.deviation < 1.2 and last.step == 150
     assert last.bound < last.loss < last.bound + 0.02 and last.bound > np.log(4) - 0.05
+
+
+@pytest.mark.parametrize("mu", [0.0, 1.0, 3.0])
+def test_the_error_of_a_d_that_always_says_half(mu):
+    """½ ∫ |½(p + q) − p| dx is half the total variation distance of two normal densities, erf(μ/√8)."""
+    p, q = gauss1d.normal(gauss1d.X), gauss1d.normal(gauss1d.X, mu)
+    assert gauss1d.error(np.zeros(len(p)), p, q) == pytest.approx(math.erf(mu / math.sqrt(8)) / 2, abs=1e-3)
+
+
+def test_jensen_shannon_of_halves_by_hand():
+    """p on [0, 2), q on [1, 3), both ½: JS = ½·log 2, as m is ¼ where one of them is alone."""
+    p, q = (np.where((gauss1d.X > low) & (gauss1d.X < low + 2), 0.5, 0.0) for low in (0, 1))
+    assert gauss1d.jensen_shannon(p, q) == pytest.approx(np.log(2) / 2) == gauss1d.jensen_shannon(q, p)
+
+
+def test_mean_deviation_and_loss_of_a_moment():
+    q = gauss1d.normal((gauss1d.X - 1) / 2) / 2
+    moment = gauss1d.Moment(3, q, np.zeros(len(q)), None, None)
+    assert (moment.mean, moment.deviation) == pytest.approx((1, 2)) and moment.belief[0] == 0.5
+    assert moment.loss == pytest.approx(np.log(4)) and moment.bound == gauss1d.bound(gauss1d.normal(gauss1d.X), q)
+
+
+def test_both_learning_rates_fall_to_0(monkeypatch):
+    rates = []
+
+    class Noted(tg.Adam):
+        def step(self):
+            rates.append((self.name, self.lr))
+            super().step()
+
+    monkeypatch.setattr(gauss1d, "Adam", Noted)
+    G, D = (gauss1d.network(np.random.default_rng(seed)) for seed in (0, 1))
+    Noted.name = property(lambda adam: "D" if adam.parameters[0] is D.parameters()[0] else "G")
+    gauss1d.play(D, G, 4, np.random.default_rng(2))
+    expected = [(name, part * lr) for part in (1, 0.75, 0.5, 0.25) for name, lr in [("D", 5e-3)] * 5 + [("G", 2e-3)]]
+    assert [name for name, _ in rates] == [name for name, _ in expected]
+    assert [lr for _, lr in rates] == pytest.approx([lr for _, lr in expected])
+
+
+def test_the_study_asks_for_its_seed_and_draws_each_arrow_for_its_loss(tmp_path, monkeypatch):
+    def best(mu, steps, seed):
+        asked.append((mu, steps, seed))
+        return lambda x: gauss1d.optimal_logit(mu)(x if isinstance(x, tg.Tensor) else tg.Tensor(x))
+
+    asked, drawn, p = [], [], gauss1d.normal(gauss1d.X)
+    moment = gauss1d.Moment(0, p, 0 * p, np.zeros(7), np.zeros(7))
+    monkeypatch.setattr(gauss1d, "learned_discriminator", best)
+    monkeypatch.setattr(gauss1d, "learned_game", lambda steps, seed: asked.append(("G", steps, seed)) or (0, 0, [moment]))
+    monkeypatch.setattr(pictures, "optimal", lambda x, cases: drawn.extend(cases))
+    monkeypatch.setattr(pictures, "game", lambda *arguments: None)
+    monkeypatch.setattr(plots, "save", lambda *arguments, **options: None)
+    monkeypatch.setattr(animation, "figures_gif", lambda *arguments: None)
+    results = gauss1d.study(tmp_path, seed=7, steps=9, say=lambda text: None)
+    assert asked == [(mu, 9, 7) for mu in (0, 1, 2, 4)] + [("G", 9, 7)]
+    for mu, (_, _, q, belief, arrows) in zip((0, 1, 2, 4), drawn):
+        sure = p / (p + q)                                              # σ(a*), and a*′ = −μ
+        np.testing.assert_allclose(belief, sure, rtol=1e-9)
+        for name, expected in (("non-saturating", -mu * (1 - sure)), ("saturating", -mu * sure)):
+            for arrow in arrows[name]:
+                np.testing.assert_allclose(arrow, expected, rtol=1e-6, atol=1e-12)
+        assert results[mu] == pytest.approx((BOUNDS[mu], BOUNDS[mu], 0), abs=1e-6)
+
+
+def test_a_game_is_its_seed():
+    one, same, other = (gauss1d.learned_game(2, seed)[0].state_dict() for seed in (0, 0, 1))
+    assert all((one[name] == same[name]).all() for name in one) and any((one[name] != other[name]).any() for name in one)
 
 
 def test_density_of_a_generator():
@@ -178,6 +247,7 @@ def test_dirac_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert {path.name for path in folder.iterdir()} == {"config.json", "rates.csv", "portrait.png", "portrait.gif"}
+    assert all(map(run_folder._is_own, folder.iterdir()))
     rows = list(csv.DictReader((folder / "rates.csv").open(encoding="utf-8")))
     assert [(row["game"], row["method"]) for row in rows] == ALL
     for row in rows:
@@ -203,13 +273,33 @@ def test_verdicts():
                     "R1": "converges"}
 
 
+@pytest.mark.parametrize("last, word", [(0.49, "converges"), (0.51, "stays away"), (1.99, "stays away"), (2.01, "diverges")])
+def test_a_verdict_is_half_or_twice_the_distance(last, word):
+    assert dirac.verdict(2 * np.array([[0.6, 0.8], [9.0, 9.0], [0, last]])) == word
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_the_seed_is_the_direction_of_the_start(seed, tmp_path, monkeypatch):
+    starts, played = [], dirac.trajectory
+    monkeypatch.setattr(dirac, "trajectory", lambda game, method, start, steps:
+                        starts.append(start) or played(game, method, start, steps))
+    monkeypatch.setattr(dirac, "RATE_STEPS", 3)
+    monkeypatch.setattr(pictures, "portrait", lambda *arguments: None)
+    monkeypatch.setattr(plots, "save", lambda *arguments: None)
+    monkeypatch.setattr(animation, "figures_gif", lambda *arguments: None)
+    dirac.study(tmp_path, seed, 2, lambda text: None)
+    angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
+    expected = np.array([1.5, 1e-3])[:, None] * [math.cos(angle), math.sin(angle)]
+    np.testing.assert_allclose(starts, np.tile(expected, (8, 1)), rtol=1e-12)
+
+
 def test_gauss1d_from_the_command_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(gauss1d, "FRAMES", 4)
     folder = tmp_path / "run"
     assert main(["train", "gauss1d", "--steps", "8", "--out", str(folder), "--seed", "2"]) == 0
     said = capsys.readouterr().out
     files = {"config.json", "results.csv", "game.csv", "optimal.png", "game.png", "game.gif"}
-    assert {path.name for path in folder.iterdir()} == files
+    assert {path.name for path in folder.iterdir()} == files and all(map(run_folder._is_own, folder.iterdir()))
     rows = list(csv.DictReader((folder / "results.csv").open(encoding="utf-8")))
     assert [row["q"] for row in rows] == ["0.0", "1.0", "2.0", "4.0", "G"]
     for row, published in zip(rows, BOUNDS.values()):

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from . import lessons, proofs, run
-from .errors import TinyganError
+from .errors import TinyganError, integer, seed_of
 from .look import animation, plots
+from .look.files import check_place, whole, write_text
 from .proofs import museum
+from .run.folder import OWN
+from .run.output import audible
 from .run.presets import PRESETS, STUDIES
 from .training import GAN
 from .umpire import Rules
@@ -31,6 +34,7 @@ STABILISERS = [             # option, type of its value, its symbol, what it is
 ]
 
 
+@audible()
 def main(arguments=None):
     """Run one command; returns the exit code: 0, 1 for a run that failed, 128 + the number of the signal that ended it, as
     shells say it (2, from argparse, for wrong usage)."""
@@ -67,7 +71,7 @@ def _parser():
     train.add_argument("preset", nargs="?", metavar="NAME", help="one of the above (digits)")
     train.add_argument("--steps", type=int, metavar="N", help="steps of D and of G")
     train.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
-    train.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything that is random (0)")
+    train.add_argument("--seed", type=int, metavar="N", help="decides everything that is random (0)")
     train.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/NAME)")
     train.add_argument("--data", type=Path, metavar="DIR",
                        help="a folder with the four MNIST files, gz or not, or `mnist`: download them")
@@ -134,12 +138,17 @@ def _workers(text):
 
 def _check(options):
     if options.museum:
+        if options.name or options.order or options.html or options.device != "cpu":
+            raise TinyganError("got --museum with what it has no use for, expected nothing beside it: leave out NAME, "
+                               "--order, --device and --html")
         print(museum.show(museum.EXHIBITS))
         return 0 if all(exhibit.caught for exhibit in museum.EXHIBITS) else 1
+    if options.html:
+        check_place(options.html, overwrite=proofs.is_page(options.html))
     proved = proofs.prove_all(options.name, options.order, options.device)
     print(proofs.table(proved, details=options.name is not None))
     if options.html:
-        options.html.write_text(proofs.page(proved), encoding="utf-8")
+        write_text(options.html, proofs.page(proved))
         print(f"The same with typeset equations: {options.html}")
     return 0 if all(proof.holds for proof in proved) else 1
 
@@ -148,17 +157,20 @@ def _train(options):
     names = [name for name, *_ in STABILISERS] + ["spectral_norm"]
     stabilisers = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.resume:
-        if options.out or options.overwrite or options.batch_size or options.seed or options.preset or stabilisers:
+        new = (options.out, options.batch_size, options.seed, options.preset)
+        if options.overwrite or stabilisers or any(value is not None for value in new):
             raise TinyganError("got --resume with options that only a new run has, expected none of those: beside "
                                "--resume DIR give --steps, --data, --device, --workers or --quiet")
         run.resume(options.resume, options.steps, options.data, options.device, options.quiet, options.workers)
         return
-    run.train(options.preset or "digits", options.out, options.steps, options.batch_size, options.seed, options.data,
+    run.train(options.preset or "digits", options.out, options.steps, options.batch_size, options.seed or 0, options.data,
               options.device, options.overwrite, options.quiet, stabilisers, options.workers or "auto")
 
 
 def _lesson(options):
     if options.name is None:
+        if options.full or options.data or options.out or options.steps is not None or options.overwrite:
+            raise TinyganError(f"got options and no lesson, expected the name of one: choose one of {', '.join(lessons.LESSONS)}")
         print("\n".join(f"  {name:16} {lessons.about(name)}" for name in lessons.LESSONS))
         return
     lessons.run(options.name, options.out, options.seed, options.full, options.data, options.steps, options.overwrite,
@@ -166,34 +178,36 @@ def _lesson(options):
 
 
 def _sample(options):
-    n = options.n or (6 if options.walk else 100)
+    n = integer("--n", (6 if options.walk else 100) if options.n is None else options.n, 1)
+    seed = seed_of(options.seed)
     kind, formats = ("walk", (".gif",)) if options.walk else ("samples", SAMPLE_FORMATS)
-    out = options.out or options.run / f"{kind}-{n}-{options.seed}{formats[0]}"
-    if n < 1 or options.n == 0:
-        raise TinyganError(f"got --n {options.n}, expected at least 1: choose a larger number")
+    out = options.out or options.run / f"{kind}-{n}-{seed}{formats[0]}"
     if out.suffix not in formats:
         raise TinyganError(f"got --out {out}, expected a name that ends in {', '.join(formats)}: choose another name")
+    gan = GAN.load(options.run / "checkpoint.npz")
     files = [out, out.with_suffix(".png")] if options.walk else [out]
     for file in files:
-        if file.exists() and not options.overwrite:
-            raise TinyganError(f"{file} exists already and is left as it is: choose another with --out, or --overwrite")
-    gan = GAN.load(options.run / "checkpoint.npz")
-    try:
-        if options.walk:
-            animation.walk(gan, *files, n, options.seed)
-        else:
-            _write(gan.sample(n, options.seed), out)
-    except OSError as error:
-        raise TinyganError(f"{out} could not be written ({error.strerror or error}): make room or choose another "
-                           "place with --out") from error
+        check_place(file, options.overwrite and not _of_a_training(file), " with --out, or --overwrite")
+    if options.walk:
+        animation.walk(gan, *files, n, seed)
+    else:
+        _write(gan.sample(n, seed), out)
     what = f"a walk past {n} images" if options.walk else f"{n} samples"
-    print(f"{what} from {options.run}, seed {options.seed}: {' and '.join(map(str, files))}")
+    print(f"{what} from {options.run}, seed {seed}: {' and '.join(map(str, files))}")
+
+
+def _of_a_training(file):
+    """Is it a run's own file, and no earlier picture of this command?"""
+    drawn = file.name.startswith(("samples-", "walk-"))
+    return bool(OWN.fullmatch(file.name)) and not drawn and (file.parent / "config.json").is_file()
 
 
 def _write(samples, out):
     if out.suffix == ".png":
         (plots.samples if samples.ndim == 4 else plots.scatter)(samples, out)
-    elif out.suffix == ".npy":
-        np.save(out, samples)
     else:
-        np.savez_compressed(out, samples=samples)
+        with whole(out) as unfinished:
+            if out.suffix == ".npy":
+                np.save(unfinished, samples)
+            else:
+                np.savez_compressed(unfinished, samples=samples)

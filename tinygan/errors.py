@@ -1,4 +1,5 @@
-"""The exceptions that tinygan raises on purpose."""
+"""The exceptions that tinygan raises on purpose, and what is said of a number that is out of range."""
+from numbers import Integral
 
 
 class TinyganError(ValueError):
@@ -29,3 +30,16 @@ def brief(value, most=200):
     """A value or an error as part of a sentence: its text in one line, cut after `most` characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= most else text[:most] + "…"
+
+
+def integer(name, value, least=0, most=float("inf")):
+    """The value of an option as an int.  TinyganError for what is none, and for one out of range."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+        span = f"of at least {least:,}" if most == float("inf") else f"from {least:,} to {most:,}"
+        raise TinyganError(f"got {name} {brief(value)}, expected an integer {span}: choose such a number")
+    return int(value)
+
+
+def seed_of(seed):
+    """The --seed as an int: one that every library takes, scikit-learn with its 32 bits too."""
+    return integer("--seed", seed, 0, 2 ** 32 - 1)

@@ -61,7 +61,8 @@ def _fetch_missing(mirror, folder, progress):
     import pooch
     import requests
 
-    fetch = pooch.HTTPDownloader(progressbar=progress and sys.stderr.isatty(), timeout=TIMEOUT)
+    seen = progress and sys.stderr is not None and sys.stderr.isatty()         # None: a program without a window
+    fetch = pooch.HTTPDownloader(progressbar=seen, timeout=TIMEOUT)
     for name, sums in FILES.items():
         if _is_right(folder / name, *sums):
             continue

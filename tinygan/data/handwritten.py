@@ -70,12 +70,14 @@ def _packaged(images_key, labels_key):
 
 
 def _find(directory, stem, ending):
-    """The file of that name, with '-' or '.' before the ending, packed or not."""
+    """The file of that name, with '-' or '.' before the ending, packed or not; some archives unpack into a folder of the
+    file's own name."""
     if not directory.is_dir():
         raise TinyganError(f"{directory} is not a folder, expected one that holds the four MNIST files: give its path")
     names = [f"{stem}{mark}{ending}{suffix}" for mark in "-." for suffix in ("", ".gz")]
-    for name in names:
-        if (directory / name).is_file():
-            return directory / name
+    for place in (directory, *(directory / name for name in names)):
+        for name in names:
+            if (place / name).is_file():
+                return place / name
     found = ", ".join(sorted(path.name for path in directory.iterdir())[:4]) or "nothing"
     raise TinyganError(f"{directory} holds {found}, expected {names[0]} or {names[1]}: put the four MNIST files there")

@@ -62,11 +62,12 @@ class Forked(Several):
     def _become(self, rank):
         """What makes a copy rank `rank`: it is silent, and ends with the first process, not by Ctrl-C."""
         self.rank, self._rows, self._children = rank, slice(rank, rank + 1), {}
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
         warnings.simplefilter("ignore")
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, lambda number, frame: self.tell(number))
+            if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
+                signal.signal(signal.SIGTERM, lambda number, frame: self.tell(number))
 
     def __exit__(self, kind, error, trace):
         if self.rank:

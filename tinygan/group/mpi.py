@@ -33,7 +33,7 @@ class Mpi(Several):
 
     def __enter__(self):
         if self.rank:
-            sys.stdout = open(os.devnull, "w")
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")
         return super().__enter__()
 
     def __exit__(self, kind, error, trace):
@@ -44,7 +44,7 @@ class Mpi(Several):
             self._comm.Abort(1)
             os._exit(1)                                         # where Abort should return
         if kind and self.rank:
-            sys.stderr = open(os.devnull, "w")                  # the first rank tells it
+            sys.stderr = open(os.devnull, "w", encoding="utf-8")                  # the first rank tells it
 
     def _all_leave(self):
         """Has every rank come to the end within a short time?"""

@@ -4,6 +4,7 @@ Each file is read from top to bottom: what is asked, the equation, the code, wha
 and its last function, lesson(it), is what `tinygan lesson NAME` runs: the short version on the packaged digits, or with
 --full the long one on all of MNIST.
 """
+import ast
 import functools
 import importlib
 import json
@@ -14,11 +15,15 @@ from typing import Callable
 import numpy as np
 
 from .. import data, group
-from ..errors import TinyganError
-from ..run.folder import contents, fingerprint, prepare, silent, versions, write_config, write_text
+from ..errors import TinyganError, integer, seed_of
+from ..look.files import write_text
+from ..run.folder import contents, fingerprint, prepared, silent, versions, write_config
+from ..run.output import audible
 from ..tensor import no_grad
 
 LESSONS = ("conditional", "semi_supervised", "clusters", "features", "augmentation", "inside", "vae", "translation")
+NEEDED = {"clusters": ("scipy", "sklearn"), "features": ("sklearn",), "augmentation": ("scipy",), "inside": ("sklearn",),
+          "translation": ("scipy",)}        # libraries that the lesson asks for when it has come that far
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,12 @@ def outputs(network, inputs):
 
 
 def about(name):
-    """What the lesson asks: the first line of its file."""
-    return importlib.import_module(f".{name}", __package__).__doc__.splitlines()[0]
+    """What the lesson asks: the first line of its file, read there, as `python -OO` leaves docstrings out."""
+    source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    return ast.get_docstring(ast.parse(source)).splitlines()[0]
 
 
+@audible()
 def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwrite=False, quiet=False):
     """Run a lesson and write its folder, by default runs/lesson-NAME: config.json, results.json, results.md, its pictures.
 
@@ -113,25 +120,31 @@ def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwr
     TinyganError for an unknown lesson, a folder that exists (unless overwrite), a missing library or missing data."""
     if name not in LESSONS:
         raise TinyganError(f"there is no lesson {name!r}: choose one of {', '.join(LESSONS)}")
-    module = importlib.import_module(f".{name}", __package__)
-    folder, say = Path(out or f"runs/lesson-{name}"), silent if quiet else print
+    seed, steps = seed_of(seed), None if steps is None else integer("--steps", steps, 1)
+    module, folder, say = _with_its_libraries(name), Path(out or f"runs/lesson-{name}"), silent if quiet else print
     train, test = _digits(full, data_folder)
-    prepare(folder, overwrite)
-    config = {"lesson": name, "seed": seed, "full": full, "steps": steps, "train": fingerprint(train[0]),
-              "test": fingerprint(test[0]), **versions()}
-    write_config(folder, config)
-    say(f"{name}: {module.__doc__.splitlines()[0]}")
     it = Lesson(folder, train, test, seed, full, steps, say)
-    try:
+    with prepared(folder, overwrite):
+        write_config(folder, {"lesson": name, "seed": seed, "full": full, "steps": steps, "train": fingerprint(train[0]),
+                              "test": fingerprint(test[0]), **versions()})
+        say(f"{name}: {about(name)}")
         module.lesson(it)
+        write_text(folder / "results.json", json.dumps([vars(row) for row in it.rows], indent=1, ensure_ascii=False) + "\n")
+        outcome = "\n".join(table(("", "here", "published"), [(row.what, row, row.published) for row in it.rows])) + "\n"
+        write_text(folder / "results.md", outcome)
+    say(f"\n{outcome}\nwritten to {folder}/: {contents(folder)}")
+    return it.rows
+
+
+def _with_its_libraries(name):
+    """The lesson's module, after what it needs has been found."""
+    try:
+        for library in NEEDED.get(name, ()):
+            importlib.import_module(library)
+        return importlib.import_module(f".{name}", __package__)
     except ModuleNotFoundError as error:
         raise TinyganError(f"the lesson {name} needs {error.name}, which is not installed: "
                            "pip install 'tinygan[lessons]'") from error
-    write_text(folder / "results.json", json.dumps([vars(row) for row in it.rows], indent=1, ensure_ascii=False) + "\n")
-    outcome = "\n".join(table(("", "here", "published"), [(row.what, row, row.published) for row in it.rows])) + "\n"
-    write_text(folder / "results.md", outcome)
-    say(f"\n{outcome}\nwritten to {folder}/: {contents(folder)}")
-    return it.rows
 
 
 def table(head, rows):

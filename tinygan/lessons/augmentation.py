@@ -107,9 +107,10 @@ def lesson(it):
                  100 * metrics.accuracy(judge, drawn, asked), "{:.1f} %")
         rows += [(f"{n} of each class", drawn[start::SAMPLES_PER_CLASS]) for start in range(3)]
     plots.rows(rows, it.folder / "samples.png", "What the GANs draw that saw so few digits")
-    picture(errors).savefig(it.folder / "errors.png", dpi=120)
+    plots.save(picture(errors), it.folder / "errors.png")
 
 
+@plots.own_settings()
 def picture(errors):
     """errors: {(n, way): [error of each run]}. Their means over n, and the single runs as dots."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")

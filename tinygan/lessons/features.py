@@ -136,7 +136,7 @@ def lesson(it):
     plots.rows([(label, digits[k:k + 10]) for k in range(0, 40, 10) for label, digits in both],
                it.folder / "reconstructed.png", "What E keeps of a test digit")
     shown = max(100, it.steps(1000, 1000))                              # of the map; t-SNE needs some neighbours
-    picture({name: plane(found[name][1][:shown]) for name in MAPS}, truth).savefig(it.folder / "maps.png", dpi=120)
+    plots.save(picture({name: plane(found[name][1][:shown]) for name in MAPS}, truth), it.folder / "maps.png")
 
 
 def plane(vectors):
@@ -146,6 +146,7 @@ def plane(vectors):
         return TSNE(init="pca", random_state=0).fit_transform(vectors)
 
 
+@plots.own_settings()
 def picture(maps, labels):
     """maps: {name: points (N, 2)}. Each point is drawn as the digit that it is."""
     figure = Figure(figsize=(9.6, 10), layout="constrained")

@@ -175,9 +175,10 @@ def lesson(it):
         it.say("  wrong: " + ", ".join(f"{percent * n / 100:.0f}" for percent in last) + f" of {n:,}")
     plots.samples(runs[0][1], it.folder / "labelled.png")
     plots.samples(runs[0][2], it.folder / "samples.png")
-    picture([curves for curves, _, _ in runs]).savefig(it.folder / "errors.png", dpi=120)
+    plots.save(picture([curves for curves, _, _ in runs]), it.folder / "errors.png")
 
 
+@plots.own_settings()
 def picture(runs):
     """The error on test digits as each training goes on, a line for every run."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")

@@ -3,6 +3,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import TinyganError
+from . import plots
 from .plots import drawn, picture, sheet
 
 GREYS = 16                     # of digits: a GIF packs 16 levels better than 256, and nobody sees the difference
@@ -37,7 +38,7 @@ def figures_gif(figures, path, milliseconds=120, shaded=False):
 def save(pictures, path, milliseconds, last=2000):
     """Images as a GIF that starts again for ever. Each stays for so many milliseconds, the last one for `last`."""
     durations = [milliseconds] * (len(pictures) - 1) + [last]
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+    plots.save(pictures[0], path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
 
 
 def walk(gan, path_gif, path_strip, n=6, seed=0):
@@ -56,7 +57,7 @@ def walk(gan, path_gif, path_strip, n=6, seed=0):
     path = np.concatenate([slerp(a, b, fractions) for a, b in zip(z, np.roll(z, -1, axis=0))])
     images = gan.generate(path)                                         # (n · FRAMES_PER_LEG, H, W, 1)
     save([picture(sheet(image[None]), 8, GREYS) for image in images], path_gif, 80, last=80)
-    picture(sheet(images, columns=FRAMES_PER_LEG), 2, GREYS).save(path_strip)
+    plots.save(picture(sheet(images, columns=FRAMES_PER_LEG), 2, GREYS), path_strip)
 
 
 def slerp(a, b, fractions):

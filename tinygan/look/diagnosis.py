@@ -6,6 +6,7 @@ from ..backend import array_module, to_numpy
 SURE_REAL, SURE_FAKE = 0.95, 0.05       # D wins while D(x) is above the one and D(G(z)) below the other
 GUESSING = 0.05                         # D only guesses while D(x) − D(G(z)) is below this
 MIN_STEPS = 100                         # a shorter game is not judged
+EXPLODED = 1e4                          # the size of a loss from which no game comes back
 COMPARED = 500                          # samples that are compared with each other, pair by pair
 LOG_4 = float(np.log(4))                # D's loss when it can only guess
 
@@ -16,8 +17,10 @@ def findings(history, samples=None, real=None, score=None, real_score=None):
     history              {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number a step, from GAN.fit
     samples, real        arrays (N, …) of generated and of real images or points
     score, real_score    their metrics.Score
-    There are no sentences about what is not given."""
-    sentences = [_finite(history), _balance(history, score, real_score)]
+    There are no sentences about what is not given, and a game too short to be judged is not."""
+    steps, sentences = len(history["d_loss"]), [_losses(history), _balance(history, score, real_score)]
+    if steps < MIN_STEPS:
+        return [sentence for sentence in sentences if sentence]
     if score and real_score:
         sentences += [_likeness(score, real_score), _classes(score)]
     if samples is not None and real is not None and np.isfinite(samples).all():
@@ -28,20 +31,34 @@ def findings(history, samples=None, real=None, score=None, real_score=None):
 
 # The game
 
-def _finite(history):
+def _losses(history):
+    """Are they numbers that a game can be played with?"""
     steps = len(history["d_loss"])
+    if not steps:
+        return "No step was played."
     broken = np.flatnonzero(~np.isfinite(list(history.values())).all(axis=0))
     if len(broken):
         return (f"The game broke at step {broken[0] + 1:,} of {steps:,}: a loss is not a finite number there, and one "
                 "such step spoils the weights. Try a smaller learning rate.")
-    return f"Every loss is a finite number, in all {steps:,} steps." if steps else "No step was played."
+    sizes = _sizes(history)
+    if sizes.max() > EXPLODED:
+        return (f"The losses exploded: they grew to {sizes.max():.0e}, and were beyond {EXPLODED:,.0f} for the first time in "
+                f"step {np.argmax(sizes > EXPLODED) + 1:,} of {steps:,}. Try a smaller learning rate.")
+    return f"Every loss is a finite number, in all {steps:,} steps."
+
+
+def _sizes(history):
+    """The larger of |L_D| and |L_G| in each step."""
+    return np.abs([history["d_loss"], history["g_loss"]]).max(axis=0)
 
 
 def _balance(history, score, real_score):
     """How D and G stand to each other in the last quarter of the run."""
     steps, last = len(history["d_loss"]), {name: values[-(len(values) // 4):] for name, values in history.items()}
-    if steps < MIN_STEPS or not np.isfinite(list(last.values())).all():
-        return f"{steps:,} steps are too few to judge the game by." if 0 < steps < MIN_STEPS else None
+    if steps < MIN_STEPS:
+        return f"{steps:,} steps are too few to judge the game or its samples by." if steps else None
+    if not _sizes(history).max() <= EXPLODED or not np.isfinite(list(last.values())).all():
+        return None
     d_loss, g_loss, d_real, d_fake = (np.mean(last[name]) for name in ("d_loss", "g_loss", "d_real", "d_fake"))
     over = f"over the last {len(last['d_loss']):,} steps"
     if not are_beliefs(history):
@@ -124,9 +141,12 @@ def _duplicates(samples, real):
 
 def _contrast(samples, real):
     painted, expected = np.abs(samples).mean(), np.abs(real[:COMPARED]).mean()
-    washed_out = painted < expected - 0.1
-    verdict = "The samples are grey and washed-out" if washed_out else "Ink and paper are as they should be"
-    return f"{verdict}: a pixel is on average {painted:.2f} from middle grey, in real digits {expected:.2f}."
+    ink, usual = (1 + samples.mean()) / 2, (1 + real[:COMPARED].mean()) / 2
+    verdict = ("The samples are grey and washed-out" if painted < expected - 0.1 else
+               "There is too much ink" if ink > 2 * usual else "There is too little ink" if ink < usual / 2 else
+               "Ink and paper are as they should be")
+    return (f"{verdict}: a pixel is on average {painted:.2f} from middle grey, in real digits {expected:.2f}; "
+            f"{ink:.0%} of the paper is ink, in real digits {usual:.0%}.")
 
 
 def _precision(samples, real):

@@ -1,8 +1,12 @@
-"""Pictures of a run. They are drawn without pyplot, so no window opens and a notebook's settings stay as they are.
+"""Pictures of a run. They are drawn without pyplot, so no window opens, and with settings of their own, so whatever fonts,
+colours or upside-down images a notebook has chosen, they come out the same and its settings stay as they are.
 
 Each function writes its picture to `path`. Without a path it returns the picture as an Image of Pillow's; a notebook
 shows that when it is the last value of a cell."""
+from pathlib import Path
+
 import numpy as np
+from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -10,6 +14,7 @@ from PIL import Image                       # Pillow, without which matplotlib c
 
 from ..errors import TinyganError
 from .diagnosis import LOG_4, are_beliefs
+from .files import whole
 
 # Colour-blind readers can tell these apart too (Okabe & Ito 2008). page.css has the same blue and orange.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#777777"
@@ -19,10 +24,15 @@ ZOOM = 3                       # `samples` draws each pixel 3 × 3
 DPI = 120                      # dots for each inch of a figure, unless the caller says otherwise
 
 
+def own_settings():
+    """The settings that matplotlib comes with, inside of the block or of the function that this decorates."""
+    return style.context("default")
+
+
 def samples(images, path=None, columns=10):
     """A grid of images (N, H, W, 1) in [−1, 1], dark ink on white paper."""
     grid = picture(np.pad(sheet(images, columns), GAP, constant_values=1), ZOOM)
-    return grid if path is None else grid.save(path)
+    return grid if path is None else save(grid, path)
 
 
 def sheet(images, columns=10):
@@ -48,6 +58,7 @@ def picture(paper, zoom=1, greys=256):
     return Image.fromarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
+@own_settings()
 def drawn(figure, dpi=DPI):
     """A matplotlib Figure as an Image."""
     figure.set_dpi(dpi)
@@ -56,10 +67,23 @@ def drawn(figure, dpi=DPI):
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
+@own_settings()
+def save(shown, path, dpi=DPI, **options):
+    """Write a Figure, or an Image, to `path`: the whole file or none. A file that is open already is written to as it is."""
+    figure = isinstance(shown, Figure)
+    write, options = (shown.savefig, {"dpi": dpi}) if figure else (shown.save, options)
+    if hasattr(path, "write"):
+        return write(path, **options)
+    path = Path(path)
+    with whole(path.with_suffix(path.suffix or ".png")) as unfinished:
+        write(unfinished, **options)
+
+
 def _finished(figure, path):
-    return drawn(figure) if path is None else figure.savefig(path, dpi=DPI)
+    return drawn(figure) if path is None else save(figure, path)
 
 
+@own_settings()
 def progress(frames, path=None):
     """frames: [(step, images (8, H, W, 1))]. One row for each moment; a column follows one noise vector."""
     figure = Figure(figsize=(7, 0.85 * len(frames) + 0.6), layout="constrained")
@@ -74,6 +98,7 @@ def progress(frames, path=None):
     return _finished(figure, path)
 
 
+@own_settings()
 def rows(named, path=None, title=""):
     """named: [(label, images (n, H, W, 1) in [−1, 1])], the same n for all. A row for each, its label on the left."""
     columns, height = len(named[0][1]), named[0][1].shape[1] + GAP
@@ -91,6 +116,7 @@ def rows(named, path=None, title=""):
     return _finished(figure, path)
 
 
+@own_settings()
 def losses(history, path=None):
     """history: {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number for each step."""
     figure = Figure(figsize=(8, 6), layout="constrained")
@@ -123,6 +149,7 @@ def _curves(axis, history, lines):
         axis.plot(steps, smooth, color=colour, label=label, marker="o" if len(values) == 1 else None)
 
 
+@own_settings()
 def landscape(step, points, real, surface, arrows, extent, beliefs=True):
     """A Figure: D's surface as shading, generated points (N, 2) over real ones, and the pull on the first of them.
 
@@ -145,6 +172,7 @@ def landscape(step, points, real, surface, arrows, extent, beliefs=True):
     return figure
 
 
+@own_settings()
 def scatter(points, path=None, real=None):
     """Generated points (N, 2), drawn over the real ones if these are given."""
     figure = Figure(figsize=(6, 6), layout="constrained")

@@ -6,14 +6,14 @@ with the page; digits are PNGs of 16 greys. Its look is in report.css, the slide
 import base64
 from html import escape
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from .diagnosis import LOG_4, are_beliefs, nearest
+from .files import write_text
 from .page import html_page
-from .plots import picture, sheet
+from .plots import own_settings, picture, sheet
 
 COMPARED = 500                 # real digits whose distance to the nearest other one is measured
 ON_A_SHEET = 100               # digits that are drawn on one sheet
@@ -22,6 +22,7 @@ HEIGHT = 170                   # of a diagram, in pixels
 BINS = 250                     # points of a curve: each is the mean of a group of neighbouring steps
 
 
+@own_settings()
 def write(path, *, title, config, history, frames, samples, real, score, real_score, findings):
     """Write the page about a run to `path`.
 
@@ -42,7 +43,7 @@ def write(path, *, title, config, history, frames, samples, real, score, real_sc
         ("What was run", _table([(escape(str(name)), escape(str(value))) for name, value in config.items()])),
     ]
     body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections if content)
-    Path(path).write_text(html_page(title, body, "report.css", "report.js"), encoding="utf-8")
+    write_text(path, html_page(title, body, "report.css", "report.js"))
 
 
 def _list(sentences):

@@ -31,7 +31,7 @@ from ..layers import Module
 from ..tensor import Tensor, grad
 from .cases import CHAPTERS, Case
 from .game import steps
-from .page import TITLES, html_of
+from .page import HEADING, TITLES, html_of
 
 VALUE_TOLERANCE = 1e-9      # relative error allowed between a value and its equation, and between fast and plain
 
@@ -218,3 +218,11 @@ def _numbers(proof):
 def page(proofs):
     """One HTML page for all of them, which needs no network."""
     return html_of(proofs, summary(proofs))
+
+
+def is_page(path):
+    """Does such a page stand at this path?"""
+    if not path.is_file():
+        return False
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return f"<title>{HEADING}</title>" in file.read(1000)

@@ -7,6 +7,7 @@ from ..gradcheck import TOLERANCE
 from ..look.page import html_page
 from . import mathml
 
+HEADING = "tinygan: every derivative, proved"
 TITLES = {"tensor": "The engine", "ops": "Elementary operations", "conv": "Convolution", "norm": "Batch normalisation",
           "losses": "Losses", "layers": "Layers", "optim": "Optimisers", "models": "Models",
           "training": "A whole step of the game"}
@@ -22,7 +23,7 @@ def html_of(proofs, summary):
         sections += f'<section id="{chapter}"><h2>{TITLES[chapter]}</h2>{articles}</section>'
     bad = "" if all(p.holds for p in proofs) else " bad"
     identity = mathml.mathml("⟨∂⟨u, f⟩/∂x, v⟩ = d/dt ⟨u, f(x + t·v)⟩", display=True)
-    return html_page("tinygan: every derivative, proved", f"""<p class="summary{bad}">{markup.escape(summary)}</p>
+    return html_page(HEADING, f"""<p class="summary{bad}">{markup.escape(summary)}</p>
 <p>The derivative that the code computes, on the left, beside two values of the function, on the right, for a random
 cotangent {mathml.mathml("u")}, and for each input and parameter {mathml.mathml("x")} a random direction
 {mathml.mathml("v")}, in double precision:</p>

@@ -14,26 +14,29 @@ A run that was stopped, by Ctrl-C or in any other way, goes on with --resume fro
 same bytes as one that was never stopped. The bytes depend on the number of workers, so a run keeps that number.
 
 presets.py: what there is to train. folder.py: the folder and its config.json. callbacks.py: what happens between two steps.
+output.py: where a run's words go.
 """
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from .. import group
+from .. import group, umpire
 from ..backend import available
 from ..cuda import explained
-from ..errors import Diverged, TinyganError, WorkerLost, brief
+from ..errors import Diverged, TinyganError, WorkerLost, brief, integer, seed_of
 from ..look import diagnosis, metrics
 from ..training import GAN
 from ..umpire import BELIEFS
 from .callbacks import Frames, Keeper, Progress, Stopped, stop_after_step
-from .folder import contents, fingerprint, prepare, read_config, silent, versions, write_config
+from .folder import contents, fingerprint, prepare, prepared, read_config, silent, versions, write_config
+from .output import audible
 from .presets import PRESETS, STUDIES, stabilised
 
 SCORED_SAMPLES = 2000           # that the final score looks at
 
 
+@audible()
 @explained()
 def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
           overwrite=False, quiet=False, stabilisers=None, workers="auto"):
@@ -42,26 +45,27 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     stabilisers: {option: value} in place of the preset's own: "spectral_norm": True, "g_lr", "d_lr", or an argument of GAN.
     workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started.
     Ctrl-C and SIGTERM end the training after the current step; the results so far are written, then Stopped is raised.
-    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, for
-    data, a batch size or a GPU given to a study, and if the training diverges: the last good checkpoint stays."""
+    TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, for an
+    option that the preset has no use for, and if the training diverges: the last good checkpoint stays."""
     if name not in PRESETS | STUDIES:
         raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS | STUDIES)}")
     preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), silent if quiet else print
-    steps = preset.steps if steps is None else steps
-    if steps < 1:
-        raise TinyganError(f"got --steps {steps}, expected at least 1: choose a larger number")
+    steps, seed = integer("--steps", preset.steps if steps is None else steps, 1), seed_of(seed)
     if name in STUDIES:
-        _only_for_presets(name, {"--batch-size": batch_size, "--data": data_folder, "a stabiliser": stabilisers or None,
-                                 "--device": device if device == "cuda" else None,
-                                 "--workers": None if workers in ("auto", 1) else workers})
+        _without_effect(name, {"--batch-size": batch_size, "--data": data_folder, "a stabiliser": stabilisers or None,
+                               "--device": device if device == "cuda" else None,
+                               "--workers": None if workers in ("auto", 1) else workers})
         return _study(name, folder, steps, seed, overwrite, say)
-    batch_size = batch_size or preset.batch_size
+    if preset.modes:
+        _without_effect(name, {"--data": data_folder})
+    batch_size = integer("--batch-size", preset.batch_size if batch_size is None else batch_size, 1)
     with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
         device, where = _choose(device)
         workers, why = group.chosen(workers, team, batch_size, device)
         say(f"workers: {workers} ({why})\ndevice: {device} ({where})")
         real = _loaded(team, preset, data_folder)
         gan = stabilised(preset.build(seed), seed, **(stabilisers or {})).to(device)
+        umpire.check_images(gan, real, batch_size)
         team.first(lambda: prepare(folder, overwrite))
         config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
                   "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
@@ -77,25 +81,25 @@ def _loaded(team, preset, data_folder):
     return found[0] if found else preset.load(data_folder)
 
 
-def _only_for_presets(name, options):
-    """TinyganError for an option that a study has no use for."""
+def _without_effect(name, options):
+    """TinyganError for an option that this preset or study has no use for."""
     for option, value in options.items():
         if value is not None:
-            raise TinyganError(f"got {option} {value} for {name}, expected none, as this study draws its own few numbers "
-                               f"on the CPU: leave {option} out")
+            its = "study draws its own few numbers on the CPU" if name in STUDIES else "preset draws its own points"
+            raise TinyganError(f"got {option} {value} for {name}, expected none, as this {its}: leave {option} out")
 
 
 def _study(name, folder, steps, seed, overwrite, say):
     """Play a study in a folder of its own."""
-    prepare(folder, overwrite)
-    config = {"preset": name, "steps": steps, "seed": seed, "device": "cpu", **versions()}
-    write_config(folder, config)
-    say(f"{name}: {STUDIES[name].about}; {steps:,} steps, seed {seed}")
-    STUDIES[name].play(folder, seed, steps, say)
+    with prepared(folder, overwrite):
+        write_config(folder, {"preset": name, "steps": steps, "seed": seed, "device": "cpu", **versions()})
+        say(f"{name}: {STUDIES[name].about}; {steps:,} steps, seed {seed}")
+        STUDIES[name].play(folder, seed, steps, say)
     say(f"\nwritten to {folder}/: {contents(folder)}")
     return folder
 
 
+@audible()
 @explained()
 def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, workers=None):
     """Go on with the run in `folder` until it has `steps` steps in all, by default the number that it was started with.
@@ -109,7 +113,9 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, wor
         workers, why = group.chosen(workers or config["workers"], team, config["batch_size"], device)
         say(f"workers: {workers} ({'as before' if workers == config['workers'] else why})\ndevice: {device} ({where})")
         gan = GAN.load(folder / "checkpoint.npz").to(device)
-        steps = config["steps"] if steps is None else steps
+        steps = config["steps"] if steps is None else integer("--steps", steps)
+        if PRESETS[config["preset"]].modes:
+            _without_effect(config["preset"], {"--data": data_folder})
         if steps < gan.steps:
             raise TinyganError(f"got --steps {steps}, expected at least {gan.steps}, as the run in {folder} has {gan.steps} "
                                "already: give the number of all its steps, old and new")
@@ -136,7 +142,11 @@ def _play(folder, config, gan, real, frames, say, quiet):
     def end():
         frames.take(gan)
         keeper.save(gan)
-        _show(gan, real, frames, folder, config, say)
+        try:
+            _show(gan, real, frames, folder, config, say)
+        except (OSError, TinyganError) as error:
+            raise TinyganError(f"{error}. The checkpoint of step {gan.steps} is whole: `tinygan train --resume {folder}` draws "
+                               "the pictures again") from error
 
     team.first(begin)
     with Progress(steps, gan.steps, batch_size, quiet or team.rank > 0) as progress, stop_after_step() as stop:
@@ -185,7 +195,7 @@ def _show(gan, real, frames, folder, config, say):
     if frames.landscapes:
         figures = [plots.landscape(step, made, real[:1000], *seen, frames.extent, gan.loss in BELIEFS)
                    for (step, made), seen in zip(taken, frames.landscapes)]
-        figures[-1].savefig(folder / "landscape.png", dpi=120)
+        plots.save(figures[-1], folder / "landscape.png")
         animation.landscape_gif(figures, folder / "training.gif")
     findings = diagnosis.findings(gan.history, samples, real, score, real_score)
     report.write(folder / "report.html", title=f"tinygan: {config['preset']}", config=config, history=gan.history,

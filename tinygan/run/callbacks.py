@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 
 from .. import checkpoint, group
 from ..backend import to_numpy
+from ..look.files import write_text
 from ..look.landscape import ARROWS, landscape, window
-from .folder import write_text
 
 PROGRESS_MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)     # of the run, when progress.png looks at the fixed noise
 FRAMES = 24                                                 # moments in frames.npz, closer together at the start
@@ -130,21 +130,26 @@ class Stopped(Exception):
 @contextmanager
 def stop_after_step():
     """A callback that ends the training between two steps after a first Ctrl-C or SIGTERM, on whichever rank it arrives.
-    A second Ctrl-C ends the training at once."""
+    A second Ctrl-C ends the training at once. A signal that this process was told to ignore, as a shell tells what runs in
+    the background, is ignored still; so is one whose handler is not Python's, for nobody could put it back."""
     received, before = [], {}
 
     def note(number, frame):
         received.append(number)
         group.current().tell(number)
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        if signal.SIGINT in before:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     def stop(gan, metrics):
         if number := (received or [group.current().told()])[0]:
             raise Stopped(number)
 
     if threading.current_thread() is threading.main_thread():           # no other thread may set a handler
-        before |= {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        before |= {number: handler for number in (signal.SIGINT, signal.SIGTERM)
+                   if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
     try:
+        for number in before:
+            signal.signal(number, note)
         yield stop
     finally:
         for number, handler in before.items():

@@ -3,31 +3,91 @@
 Lessons need no more of a run than this file, so nothing that draws is imported here.
 """
 import json
+import os
 import platform
-import shutil
+import re
 import zlib
+from contextlib import contextmanager, suppress
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import TinyganError, brief
+from ..look.files import write_text
 from .presets import PRESETS, STUDIES
 
 CONFIG_TYPES = {"preset": str, "steps": int, "batch_size": int, "seed": int, "data": (str, type(None)), "images": str,
                 "workers": int}
+ALWAYS = {"steps", "seed", "tinygan", "python", "numpy", "system"}      # what each config.json has, a lesson's too
+OWN = re.compile(r"""(unfinished-)?(
+    config\.json | checkpoint(\.previous)?\.npz | frames\.npz | metrics\.csv | report\.html | training\.gif      # a training
+    | (samples|progress|losses|landscape)\.png | samples-\d+-\d+\.png | walk-\d+-\d+\.(gif|png)                # and sample
+    | (rates|results|game)\.csv | (portrait|optimal|game)\.png | (portrait|game)\.gif                           # a study
+    | results\.(json|md) | (projection|planes|stripes|nothing|codes|labelled|errors|maps|reconstructed|walk|arithmetic
+    |unit|gradient|nearest|overlap|vae|pairs|styles)\.png                                                      # a lesson
+    )((\.\w+)?\.(unfinished|second))?""", re.VERBOSE)       # unfinished, second: what a killed process leaves
 
 
 def prepare(folder, overwrite):
-    """Make the folder. One that holds anything is replaced only when that was asked for."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not overwrite:
-            raise TinyganError(f"{folder} exists already and is left as it is: "
-                               "choose another folder with --out, go on with --resume, or --overwrite")
-        if not (folder / "config.json").is_file():
-            raise TinyganError(f"{folder} is no run of tinygan (it has no config.json), "
-                               "so --overwrite leaves it alone: choose another folder with --out")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Make the folder. One that holds anything is emptied only when that was asked for and tinygan wrote all that it holds."""
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if not overwrite:
+                raise TinyganError(f"{folder} exists already and is left as it is: "
+                                   "choose another folder with --out, go on with --resume, or --overwrite")
+            if reason := _not_ours(folder):
+                raise TinyganError(f"{folder} is left as it is, for {reason}, and --overwrite replaces nothing but folders "
+                                   "that tinygan wrote: choose another folder with --out")
+            _clear(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TinyganError(f"{folder} cannot be made or written to ({error.strerror or error}): choose another place "
+                           "with --out") from error
+
+
+@contextmanager
+def prepared(folder, overwrite):
+    """prepare() for what cannot be resumed: if the block fails it leaves nothing, so the mended call finds the place free."""
+    new = not os.path.lexists(folder)
+    prepare(folder, overwrite)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            _clear(folder)
+            if new:
+                folder.rmdir()
+        raise
+
+
+def _not_ours(folder):
+    """Why the folder may not be replaced; "" if it may."""
+    if folder.is_symlink() or not folder.is_dir():
+        return "it is a link" if folder.is_symlink() else "it is no folder"
+    here = folder.resolve()
+    for place, what in ((Path.cwd(), "you are working in it"), (Path(os.path.expanduser("~")), "your home lies in it")):
+        if here in (place.resolve(), *place.resolve().parents):
+            return what
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        written = isinstance(config, dict) and ALWAYS <= config.keys() and bool({"preset", "lesson"} & config.keys())
+    except (OSError, ValueError, RecursionError):
+        written = False
+    if not written:
+        return "it has no config.json that tinygan wrote"
+    others = sorted(path.name for path in folder.iterdir() if not _is_own(path))
+    return f"{brief(', '.join(others))} in it is not tinygan's" if others else ""
+
+
+def _is_own(path):
+    return bool(OWN.fullmatch(path.name)) and path.is_file() and not path.is_symlink()
+
+
+def _clear(folder):
+    """Remove tinygan's own files from the folder."""
+    for path in filter(_is_own, list(folder.iterdir())):
+        path.unlink()
 
 
 def write_config(folder, config):
@@ -74,18 +134,6 @@ def versions():
         own = "not installed"
     return {"tinygan": own, "python": platform.python_version(), "numpy": np.__version__,
             "system": f"{platform.system()} {platform.machine()}"}
-
-
-def write_text(path, text):
-    """Write to a file beside it and rename that one, so that the file at `path` is whole at every moment."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise TinyganError(f"{path} could not be written ({error.strerror or error}): make room or choose another "
-                           "folder with --out") from error
 
 
 def contents(folder):

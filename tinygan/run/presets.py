@@ -9,6 +9,7 @@ from ..errors import TinyganError
 from ..optim import Adam
 from ..theory import dirac, gauss1d
 from ..training import GAN
+from ..umpire import Rules
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,10 @@ def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **rules):
     """The GAN with what is asked for in place of its own."""
     if spectral_norm:
         gan.discriminator = layers.spectral_norm(gan.discriminator, np.random.default_rng([seed, 2]))
+    rules = {name: value or getattr(Rules, name) for name, value in rules.items()}          # 0 switches a rule off
+    if rules.get("noise_steps") and not rules.get("instance_noise", gan.instance_noise):
+        raise TinyganError(f"got noise_steps {rules['noise_steps']} and no instance noise that could fall over them, expected "
+                           "both: give instance_noise too, or leave noise_steps out")
     for name, lr, optimiser in (("g_lr", g_lr, gan.g_optimizer), ("d_lr", d_lr, gan.d_optimizer)):
         if lr is not None and not 0 < lr < np.inf:
             raise TinyganError(f"got {name} {lr}, expected a number above 0: try 0.001")

@@ -131,7 +131,7 @@ def study(folder, seed=0, steps=400, say=print):
 
     seed decides the direction in which the start lies. Returns {(game, method): (theory, Jacobian, measured, verdict)},
     the first three being |λ|.  TinyganError for more than 20,000 steps."""
-    from ..look.animation import figures_gif    # with it comes matplotlib, which the equations above do without
+    from ..look import animation, plots         # with them comes matplotlib, which the equations above do without
     from . import pictures
 
     if steps > MOST_STEPS:
@@ -158,8 +158,8 @@ def study(folder, seed=0, steps=400, say=print):
         return pictures.portrait(fields, far, near, step, title)
 
     drawn = np.linspace(1, steps, FRAMES).astype(int).tolist()
-    draw(steps, near).savefig(folder / "portrait.png", dpi=120)
-    figures_gif([draw(step) for step in sorted(set(drawn))], folder / "portrait.gif")
+    plots.save(draw(steps, near), folder / "portrait.png")
+    animation.figures_gif([draw(step) for step in sorted(set(drawn))], folder / "portrait.gif")
     say(_table(results, steps))
     return results
 

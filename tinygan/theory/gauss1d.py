@@ -185,7 +185,7 @@ def study(folder, seed=0, steps=1500, say=print):
     """Hold q and let D learn, then let G learn too; write results.csv, game.csv, optimal.png, game.png and game.gif.
 
     steps: of each D, and of G in the game. Returns {μ, or "G": (bound, D's exact loss, mean |D − D*|)}."""
-    from ..look.animation import figures_gif    # with it comes matplotlib, which the equations above do without
+    from ..look import animation, plots         # with them comes matplotlib, which the equations above do without
     from . import pictures
 
     p, results, cases = normal(X), {}, []
@@ -205,10 +205,10 @@ def study(folder, seed=0, steps=1500, say=print):
                        [(name, *map(float, row)) for name, row in results.items()])
     pictures.write_csv(folder / "game.csv", ("step", "bound", "loss", "mean", "deviation"),
                        [(m.step, *map(float, (m.bound, m.loss, m.mean, m.deviation))) for m in story])
-    pictures.optimal(X, cases).savefig(folder / "optimal.png", dpi=100)
+    plots.save(pictures.optimal(X, cases), folder / "optimal.png", dpi=100)
     few = np.unique((np.array([0, 0.25, 0.5, 1]) * (len(story) - 1)).astype(int)).tolist()
-    pictures.game(X, p, story, few).savefig(folder / "game.png", dpi=100)
-    figures_gif([pictures.game(X, p, story, [k]) for k in range(len(story))], folder / "game.gif")
+    plots.save(pictures.game(X, p, story, few), folder / "game.png", dpi=100)
+    animation.figures_gif([pictures.game(X, p, story, [k]) for k in range(len(story))], folder / "game.gif")
     say(_table(results, story))
     return results
 

@@ -4,7 +4,8 @@ import csv
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..look.plots import BLUE, GREEN, GREY, ORANGE, PURPLE
+from ..look.files import whole
+from ..look.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, own_settings
 
 COLOURS = {"simultaneous": ORANGE, "alternating": PURPLE, "extragradient": BLUE, "R1": GREEN}
 HALF_WIDTH = 3.0               # of the portrait
@@ -15,12 +16,13 @@ ARROW = 1.5                    # length of the arrow for a gradient of 1
 
 def write_csv(path, names, rows):
     """A line with the names of the columns, and one for each row."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with whole(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([names, *rows])
 
 
 # gauss1d
 
+@own_settings()
 def optimal(x, cases):
     """For each case what D has learned over D*, and below where a fake at x would be moved by each loss of G.
 
@@ -46,6 +48,7 @@ def optimal(x, cases):
     return figure
 
 
+@own_settings()
 def game(x, p, story, chosen):
     """The densities and D at the chosen moments, side by side; below, the losses until the last of them.
 
@@ -103,6 +106,7 @@ def _bare(*axes):
 
 # dirac
 
+@own_settings()
 def portrait(fields, far, near, step, title):
     """The way of each method over the vector field, up to `step`; below, if `near` is given, distances beside theory.
 
