@@ -150,7 +150,7 @@ def test_ink_by_hand():
     """A quarter of the pixels is ink in the samples, half of them in the real ones."""
     samples, real = np.full((4, 2, 2, 1), -1.0), np.full((4, 2, 2, 1), -1.0)
     samples[:, 0, 0], real[:, 0] = 1, 0.5
-    sentence = diagnosis._contrast(samples, real)
+    sentence = diagnosis._ink(samples, real)
     assert "on average 1.00 from middle grey, in real digits 0.75; 25% of the paper is ink, in real digits 38%" in sentence
 
 
@@ -171,7 +171,7 @@ def test_near_duplicates_by_hand(close, fault):
     samples[:close:2] = samples[1:close:2] + 4                                              # 8 away, closer than half of it
     sentence = diagnosis._duplicates(samples, real)
     assert faults([sentence]) == ({fault} if fault else set())
-    assert f"{close}% of 100 have a near-duplicate" in sentence and "(closer than 10.0), of as many real digits 0%" in sentence
+    assert f"{close}% of 100 have a near-duplicate" in sentence and "(closer than 10.0), of as many real ones 0%" in sentence
 
 
 @pytest.mark.parametrize("sure, frechet, verdict", [
@@ -266,3 +266,15 @@ def test_watch_changes_nothing_in_a_real_game():
         gan = tg.GAN(models.point_generator(), models.point_discriminator(), latent=2)
         histories.append(gan.fit(real, 20, 32, callbacks))
     assert histories[0] == histories[1]
+
+
+def test_images_that_are_no_digits_are_judged_by_precision_and_coverage(rng):
+    from tinygan.look.likeness import Likeness
+
+    real, history = Likeness(500, 2.0, 0.8, 0.8, 1.0, 1.0), {name: [0.5] * 200 for name in ("d_loss", "g_loss", "d_real", "d_fake")}
+    images = rng.uniform(-1, 1, (20, 32, 32, 3))
+    for precision, coverage, words in ((0.8, 0.9, "look like the real images"), (0.7, 0.2, "Collapse: the samples are few"),
+                                       (0.3, 0.5, "on the way"), (0.1, 0.1, "do not look like")):
+        said = diagnosis.findings(history, images, images, Likeness(500, 9.0, precision, 0.1, 1.0, coverage), real)
+        assert words in said[2] and f"precision {precision:.0%}, coverage {coverage:.0%}, Fréchet distance 9;" in said[2]
+        assert "digit" not in " ".join(said) and "ink" not in " ".join(said)

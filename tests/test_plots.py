@@ -117,10 +117,21 @@ def test_without_a_path_the_picture_comes_back():
         assert picture._repr_png_().startswith(b"\x89PNG") and min(picture.size) > 20
 
 
-def test_only_grey_images_are_drawn():
-    for shape in ((2, 28, 28), (2, 28, 28, 3)):
-        with pytest.raises(tg.TinyganError, match="grey images"):
+def test_images_are_grey_or_coloured():
+    for shape in ((2, 28, 28), (2, 28, 28, 2)):
+        with pytest.raises(tg.TinyganError, match="expected images"):
             plots.samples(np.zeros(shape))
+
+
+def test_colours_are_as_they_are_and_grey_is_ink_only_if_asked_for():
+    colour = np.array([1.0, -1.0, 0.0])
+    paper = plots.sheet(np.broadcast_to(colour, (2, 4, 5, 3)))
+    assert paper.shape == (4, 12, 3) and (paper[:, :5] == [1, 0, 0.5]).all() and (paper[:, 5:7] == 1).all()
+    dark = np.full((1, 4, 5, 1), -1.0)
+    assert (plots.sheet(dark) == 1).all() and (plots.sheet(dark, ink=False) == 0).all()
+    frames = [(step, np.broadcast_to(colour, (8, 16, 16, 3))) for step in (1, 2)]
+    for drawn in (plots.samples(frames[0][1]), plots.progress(frames), plots.rows([("row", frames[0][1])])):
+        assert (abs(np.asarray(drawn.convert("RGB"), int) - [255, 0, 128]) <= 1).all(axis=2).sum() > 8 * 16 * 16
 
 
 def test_losses_that_are_no_beliefs_have_no_log_4(monkeypatch):

@@ -120,7 +120,7 @@ def test_pictures_are_the_images(tmp_path):
         assert frame.shape == (28, 238) and np.abs(frame[:, -28:] - (1 - real[k * 8 + 7, ..., 0]) / 2).max() < 0.035
     for pair in pairs:                                # these samples are training digits: copies, and found so
         assert pair.shape == (28, 58) and np.array_equal(pair[:, :28], pair[:, 30:])
-    assert page.text.count("distance 0.0") == 10 and "generated digits is 0.0, the smallest 0.0" in page.text
+    assert page.text.count("distance 0.0") == 10 and "generated images is 0.0, the smallest 0.0" in page.text
 
 
 def test_copying_names_the_nearest_training_digit_and_what_is_usual(tmp_path, rng):
@@ -133,10 +133,10 @@ def test_copying_names_the_nearest_training_digit_and_what_is_usual(tmp_path, rn
     table = np.linalg.norm((real[:, None] - real[None]).reshape(120, 120, -1), axis=2)
     np.fill_diagonal(table, np.inf)
     usual = table.min(axis=1)
-    assert f"training digit the median is {np.median(usual):.1f}, the smallest {usual.min():.1f}." in page.text
+    assert f"training image the median is {np.median(usual):.1f}, the smallest {usual.min():.1f}." in page.text
     distances = np.linalg.norm((samples - real[50:70]).reshape(20, -1), axis=1)
     assert [f"{d:.1f}" for d in distances[:10]] == re.findall(r"distance ([\d.]+)", page.text)[-10:]
-    assert f"20 generated digits is {np.median(distances):.1f}" in page.text
+    assert f"20 generated images is {np.median(distances):.1f}" in page.text
 
 
 def test_the_largest_page_stays_small(tmp_path, rng):

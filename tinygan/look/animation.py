@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw
 
 from ..errors import TinyganError
 from . import plots
-from .plots import drawn, picture, sheet
+from .plots import drawn, framed, picture, sheet
 
 GREYS = 16                     # of digits: a GIF packs 16 levels better than 256, and nobody sees the difference
 MAX_FRAMES = 60                # of a film of learning; of a longer one, so many are chosen
@@ -12,12 +12,12 @@ LABEL_HEIGHT = 14              # pixels of paper above the images, before zoomin
 FRAMES_PER_LEG = 12            # of a walk, from one z to the next
 
 
-def gif(frames, path):
-    """What G makes of the same noise as it learns: frames is [(step, images (n, H, W, 1) in [−1, 1])].
+def gif(frames, path, ink=True):
+    """What G makes of the same noise as it learns: frames is [(step, images (n, H, W, C) in [−1, 1])].
 
     Of more than 60 frames 60 are shown, the first and the last among them."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, MAX_FRAMES).round().astype(int))
-    save([_labelled(*frames[k]) for k in chosen], path, 120)
+    save([_labelled(*frames[k], ink) for k in chosen], path, 120)
 
 
 def landscape_gif(figures, path):
@@ -36,12 +36,17 @@ def figures_gif(figures, path, milliseconds=120, shaded=False):
 
 
 def save(pictures, path, milliseconds, last=2000):
-    """Images as a GIF that starts again for ever. Each stays for so many milliseconds, the last one for `last`."""
+    """Images as a GIF that starts again for ever. Each stays for so many milliseconds, the last one for `last`.
+
+    Coloured frames share the 256 colours of the last one, so that none flickers."""
+    if pictures[-1].mode == "RGB":
+        palette = pictures[-1].quantize(256)
+        pictures = [shown.quantize(palette=palette, dither=Image.Dither.NONE) for shown in pictures]
     durations = [milliseconds] * (len(pictures) - 1) + [last]
     plots.save(pictures[0], path, save_all=True, append_images=pictures[1:], duration=durations, loop=0)
 
 
-def walk(gan, path_gif, path_strip, n=6, seed=0):
+def walk(gan, path_gif, path_strip, n=6, seed=0, ink=True):
     """A walk through n random z and back to the first: a GIF, and a strip of images with a row for each leg.
 
     Each z is scaled to the norm √latent, near which nearly all of N(0, I) lies. From one to the next the walk follows
@@ -55,9 +60,12 @@ def walk(gan, path_gif, path_strip, n=6, seed=0):
     z *= np.sqrt(gan.latent) / np.linalg.norm(z, axis=1, keepdims=True)
     fractions = np.arange(FRAMES_PER_LEG) / FRAMES_PER_LEG
     path = np.concatenate([slerp(a, b, fractions) for a, b in zip(z, np.roll(z, -1, axis=0))])
-    images = gan.generate(path)                                         # (n · FRAMES_PER_LEG, H, W, 1)
-    save([picture(sheet(image[None]), 8, GREYS) for image in images], path_gif, 80, last=80)
-    plots.save(picture(sheet(images, columns=FRAMES_PER_LEG), 2, GREYS), path_strip)
+    images = gan.generate(path)                                         # (n · FRAMES_PER_LEG, H, W, C)
+    if images.ndim != 4:
+        raise TinyganError(f"got a GAN that makes {images.shape[1:]}, expected images to walk past: draw samples of it")
+    zoom = max(1, 224 // images.shape[2])
+    save([picture(sheet(image[None], ink=ink), zoom, GREYS) for image in images], path_gif, 80, last=80)
+    plots.save(picture(sheet(images, FRAMES_PER_LEG, ink), max(1, zoom // 4), GREYS), path_strip)
 
 
 def slerp(a, b, fractions):
@@ -71,10 +79,10 @@ def slerp(a, b, fractions):
     return (np.sin((1 - mu) * theta) * a + np.sin(mu * theta) * b) / np.sin(theta)
 
 
-def _labelled(step, images):
+def _labelled(step, images, ink):
     """A sheet of the images with the number of the step above it."""
-    paper = np.pad(sheet(images), ((LABEL_HEIGHT, 2), (2, 2)), constant_values=1)
-    zoom = max(2, 480 // paper.shape[1])                                # the frame is about 480 pixels wide, or more
+    paper = framed(sheet(images, ink=ink), LABEL_HEIGHT, 2)
+    zoom = max(2 if paper.shape[1] < 400 else 1, 480 // paper.shape[1])     # the frame is about 480 pixels wide, or more
     label = Image.new("L", (paper.shape[1], LABEL_HEIGHT), 255)
     ImageDraw.Draw(label).text((2, 1), f"step {step:,}", fill=0)
     frame = picture(paper, zoom, GREYS)

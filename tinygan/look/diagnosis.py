@@ -16,15 +16,16 @@ def findings(history, samples=None, real=None, score=None, real_score=None):
 
     history              {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number a step, from GAN.fit
     samples, real        arrays (N, …) of generated and of real images or points
-    score, real_score    their metrics.Score
+    score, real_score    their metrics.Score, or likeness.Likeness of images that are no digits
     There are no sentences about what is not given, and a game too short to be judged is not."""
     steps, sentences = len(history["d_loss"]), [_losses(history), _balance(history, score, real_score)]
     if steps < MIN_STEPS:
         return [sentence for sentence in sentences if sentence]
+    digits = hasattr(score, "classes") if score else np.shape(real)[1:] == (28, 28, 1)
     if score and real_score:
-        sentences += [_likeness(score, real_score), _classes(score)]
+        sentences += [_like_digits(score, real_score), _classes(score)] if digits else [_alike(score, real_score)]
     if samples is not None and real is not None and np.isfinite(samples).all():
-        checks = (_duplicates, _contrast) if real.ndim == 4 else (_precision, _coverage)
+        checks = (_precision, _coverage) if real.ndim == 2 else (_duplicates, _ink if digits else _contrast)
         sentences += [check(samples, real) for check in checks]
     return [sentence for sentence in sentences if sentence]
 
@@ -102,12 +103,24 @@ def _which_end(score, real_score):
     if not (score and real_score):
         return ": look at the samples."
     end = "first" if score.frechet < 2 * real_score.frechet else "second"
-    return f"; the Fréchet distance of {score.frechet:.1f}, real digits {real_score.frechet:.1f}, speaks for the {end}."
+    return f"; the Fréchet distance of {score.frechet:.1f}, of real ones {real_score.frechet:.1f}, speaks for the {end}."
 
 
 # The samples
 
-def _likeness(score, real_score):
+def _alike(score, real_score):
+    """Precision says whether samples look real, coverage whether all that is real is made (likeness.py)."""
+    precise, covered = score.precision / real_score.precision, score.coverage / real_score.coverage
+    verdict = ("The samples look like the real images" if min(precise, covered) > 0.8 else
+               "Collapse: the samples are few of the things that the real images show" if covered < 0.5 < precise else
+               "The samples are on the way to the real images" if min(precise, covered) > 0.3 else
+               "The samples do not look like the real images")
+    return (f"{verdict}: precision {score.precision:.0%}, coverage {score.coverage:.0%}, Fréchet distance "
+            f"{score.frechet:.3g}; of other real images {real_score.precision:.0%}, {real_score.coverage:.0%} and "
+            f"{real_score.frechet:.3g}.")
+
+
+def _like_digits(score, real_score):
     sure, far = score.sure / real_score.sure, score.frechet / real_score.frechet
     verdict = ("The samples look like real digits" if sure > 0.9 and far < 2 else
                "Most samples look like digits, if less clear than real ones" if sure > 0.5 and far < 4 else
@@ -126,7 +139,7 @@ def _classes(score):
 
 
 def _duplicates(samples, real):
-    """Near-duplicates are closer than half the median distance from a real digit to the nearest other one."""
+    """Near-duplicates are closer than half the median distance from a real image to the nearest other one."""
     n = min(len(samples), len(real), COMPARED)
     if n < 2:
         return None
@@ -136,10 +149,16 @@ def _duplicates(samples, real):
     close_samples, close_real = np.mean(among_samples < close), np.mean(among_real < close)
     verdict = "Collapse: many samples are nearly equal" if close_samples > close_real + 0.15 else "The samples differ"
     return (f"{verdict}: {close_samples:.0%} of {n} have a near-duplicate among the others (closer than {close:.1f}), "
-            f"of as many real digits {close_real:.0%}.")
+            f"of as many real ones {close_real:.0%}.")
 
 
 def _contrast(samples, real):
+    painted, expected = np.abs(samples).mean(), np.abs(real[:COMPARED]).mean()
+    verdict = "The samples are grey and washed-out" if painted < expected - 0.1 else "The contrast is as it should be"
+    return f"{verdict}: a pixel is on average {painted:.2f} from middle grey, in real images {expected:.2f}."
+
+
+def _ink(samples, real):
     painted, expected = np.abs(samples).mean(), np.abs(real[:COMPARED]).mean()
     ink, usual = (1 + samples.mean()) / 2, (1 + real[:COMPARED].mean()) / 2
     verdict = ("The samples are grey and washed-out" if painted < expected - 0.1 else

@@ -39,6 +39,15 @@ class Score:
         return (f"Fréchet distance {self.frechet:6.2f}, confidence {self.confidence:.3f}, sure {self.sure:.1%}, "
                 f"class entropy {self.entropy:.3f} of 2.303, rarest class {min(self.classes):.1%} (n = {self.n:,})")
 
+    def rows(self):
+        """(name, what it is, value) of each number."""
+        return [("Fréchet distance", "of a classifier’s features to those of held-out digits; 0 is equal", f"{self.frechet:.1f}"),
+                ("Sure", "fraction where the classifier’s largest probability exceeds 0.95", f"{self.sure:.1%}"),
+                ("Confidence", "mean of that probability", f"{self.confidence:.3f}"),
+                ("Class entropy", "ln 10 = 2.303 where all ten are equally frequent", f"{self.entropy:.3f}"),
+                ("Rarest class", "its frequency; even is 10%", f"{min(self.classes):.1%}"),
+                ("Looked at", "images; compare only at equal numbers", f"{self.n:,}")]
+
 
 def score(images):
     """The Score of images (N, 28, 28, 1) in [−1, 1], N ≥ 2.  TinyganError for another shape or range, and for NaN."""

@@ -20,7 +20,7 @@ from .files import whole
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#777777"
 PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])       # light: dots and arrows lie on it
 GAP = 2                        # pixels of paper between two images of a sheet
-ZOOM = 3                       # `samples` draws each pixel 3 × 3
+ZOOM = 3                       # `samples` draws each pixel 3 × 3, of images wider than 33 pixels fewer
 DPI = 120                      # dots for each inch of a figure, unless the caller says otherwise
 
 
@@ -29,31 +29,40 @@ def own_settings():
     return style.context("default")
 
 
-def samples(images, path=None, columns=10):
-    """A grid of images (N, H, W, 1) in [−1, 1], dark ink on white paper."""
-    grid = picture(np.pad(sheet(images, columns), GAP, constant_values=1), ZOOM)
+def samples(images, path=None, columns=10, ink=True):
+    """A grid of images, as `sheet` draws them."""
+    grid = picture(framed(sheet(images, columns, ink), GAP, GAP), max(1, min(ZOOM, 100 // images.shape[2])))
     return grid if path is None else save(grid, path)
 
 
-def sheet(images, columns=10):
-    """Images (N, H, W, 1) in [−1, 1] → one sheet (height, width) in [0, 1], dark ink on white paper; NaN is grey.
+def sheet(images, columns=10, ink=True):
+    """Images (N, H, W, C) in [−1, 1] → one sheet (height, width) or, if C is 3, (height, width, 3) in [0, 1]; NaN is grey.
 
+    ink: 1 is ink on white paper, as in digits; False: 1 is white, as in photographs. Colours are always as they are.
     TinyganError for an array of another shape."""
-    if images.ndim != 4 or images.shape[3] != 1:
-        raise TinyganError(f"got an array of shape {images.shape} to draw, expected grey images (N, H, W, 1): "
-                           "reshape it, or draw one colour at a time")
-    n, height, width = images.shape[:3]
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise TinyganError(f"got an array of shape {images.shape} to draw, expected images (N, H, W, 1), grey, or "
+                           "(N, H, W, 3), in colour: reshape it")
+    n, height, width, channels = images.shape
     columns = min(columns, n)
     rows = -(-n // columns)
-    paper = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP))
-    for k, image in enumerate(np.nan_to_num(images[..., 0], nan=0.0)):
+    paper = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels))
+    for k, image in enumerate(np.nan_to_num(images, nan=0.0)):
         top, left = k // columns * (height + GAP), k % columns * (width + GAP)
-        paper[top:top + height, left:left + width] = (1 - image.clip(-1, 1)) / 2
-    return paper
+        light = image.clip(-1, 1) * (-1 if ink and channels == 1 else 1)
+        paper[top:top + height, left:left + width] = (1 + light) / 2
+    return paper if channels == 3 else paper[..., 0]
+
+
+def framed(paper, above, around):
+    """The sheet with so many pixels of white above it and on its other sides."""
+    sides = ((above, around), (around, around)) + ((0, 0),) * (paper.ndim - 2)
+    return np.pad(paper, sides, constant_values=1)
 
 
 def picture(paper, zoom=1, greys=256):
-    """A sheet in [0, 1] as an Image with so many levels of grey, each pixel drawn zoom × zoom."""
+    """A sheet in [0, 1] as an Image with so many levels of grey, or in colour, each pixel drawn zoom × zoom."""
+    greys = greys if paper.ndim == 2 else 256
     levels = ((greys - 1) * paper + 0.5).astype(np.uint8) * (255 // (greys - 1))
     return Image.fromarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
 
@@ -84,13 +93,13 @@ def _finished(figure, path):
 
 
 @own_settings()
-def progress(frames, path=None):
-    """frames: [(step, images (8, H, W, 1))]. One row for each moment; a column follows one noise vector."""
+def progress(frames, path=None, ink=True):
+    """frames: [(step, images (8, H, W, C))]. One row for each moment; a column follows one noise vector."""
     figure = Figure(figsize=(7, 0.85 * len(frames) + 0.6), layout="constrained")
     axes = figure.subplots(len(frames), len(frames[0][1]), squeeze=False)
     for row, (step, images) in zip(axes, frames):
         for axis, image in zip(row, images):
-            axis.imshow(image[..., 0], cmap="gray_r", vmin=-1, vmax=1)
+            axis.imshow(sheet(image[None], ink=ink), cmap="gray", vmin=0, vmax=1)
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         row[0].set_ylabel(f"step {step:,}", rotation=0, ha="right", va="center", labelpad=8)
@@ -99,10 +108,10 @@ def progress(frames, path=None):
 
 
 @own_settings()
-def rows(named, path=None, title=""):
-    """named: [(label, images (n, H, W, 1) in [−1, 1])], the same n for all. A row for each, its label on the left."""
+def rows(named, path=None, title="", ink=True):
+    """named: [(label, images (n, H, W, C) in [−1, 1])], the same n for all. A row for each, its label on the left."""
     columns, height = len(named[0][1]), named[0][1].shape[1] + GAP
-    paper = sheet(np.concatenate([images for _, images in named]), columns)
+    paper = sheet(np.concatenate([images for _, images in named]), columns, ink)
     inches = max(0.7, 4 / columns)                                      # of one image; the title needs some room
     figure = Figure(figsize=(inches * columns + 1.8, inches * len(named) + 0.6), layout="compressed")
     axis = figure.subplots()

@@ -1,9 +1,10 @@
 """A finished run as one HTML page that needs nothing else: every picture stands inside it.
 
 It opens from a disk or an e-mail, in light and dark, on a phone, on paper. Curves and points are SVG, which stretches
-with the page; digits are PNGs of 16 greys. Its look is in report.css, the slider's work in report.js.
+with the page; grey images are PNGs of 16 greys, coloured ones JPEGs. Its look is in report.css, the slider's work in report.js.
 """
 import base64
+from functools import partial
 from html import escape
 from io import BytesIO
 
@@ -15,30 +16,30 @@ from .files import write_text
 from .page import html_page
 from .plots import own_settings, picture, sheet
 
-COMPARED = 500                 # real digits whose distance to the nearest other one is measured
-ON_A_SHEET = 100               # digits that are drawn on one sheet
+COMPARED = 500                 # real images whose distance to the nearest other one is measured
+ON_A_SHEET = 100               # images that are drawn on one sheet
 DOTS = 1000                    # points that are drawn of a larger set
 HEIGHT = 170                   # of a diagram, in pixels
 BINS = 250                     # points of a curve: each is the mean of a group of neighbouring steps
 
 
 @own_settings()
-def write(path, *, title, config, history, frames, samples, real, score, real_score, findings):
+def write(path, *, title, config, history, frames, samples, real, score, real_score, findings, ink=True):
     """Write the page about a run to `path`.
 
     config     {name: value}, what was run
     history    {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number a step
     frames     [(step, samples)], what G made of the same noise at some moments
-    samples    images (n, H, W, 1) in [−1, 1] or points (n, 2)
+    samples    images (n, H, W, C) in [−1, 1], drawn as plots.sheet does with `ink`, or points (n, 2)
     real       the training data, of the same kind
-    score, real_score    their metrics.Score, or None
+    score, real_score    their metrics.Score or likeness.Likeness, or None
     findings   the sentences of diagnosis.findings"""
     images = real.ndim == 4
-    draw = _sheet_picture if images else _Scatter(real)
+    draw = partial(_sheet_picture, ink=ink) if images else _Scatter(real)
     sections = [
         ("What G makes", f'<div class="columns">{draw(samples)}{_list(findings)}</div>'),
         ("How it learned", _learning(history, frames, draw)),
-        ("Is it copying?", _copying(samples, real) if images else ""),
+        ("Is it copying?", _copying(samples, real, ink) if images else ""),
         ("The numbers", _numbers(score, real_score) if score else ""),
         ("What was run", _table([(escape(str(name)), escape(str(value))) for name, value in config.items()])),
     ]
@@ -67,14 +68,22 @@ def png(grey):
     return file.getvalue()
 
 
-def _image(grey, about):
-    data = base64.b64encode(png(grey)).decode()
-    height, width = grey.shape
-    return f'<img src="data:image/png;base64,{data}" width="{2 * width}" height="{2 * height}" alt="{about}">'
+def _jpeg(coloured):
+    """A sheet (height, width, 3) in [0, 1] as the bytes of a JPEG."""
+    file = BytesIO()
+    picture(coloured).save(file, "jpeg", quality=88, subsampling=0)
+    return file.getvalue()
 
 
-def _sheet_picture(images):
-    return _image(sheet(images[:ON_A_SHEET]), f"{len(images[:ON_A_SHEET])} generated images")
+def _image(paper, about):
+    kind, file = ("png", png(paper)) if paper.ndim == 2 else ("jpeg", _jpeg(paper))
+    height, width = paper.shape[:2]
+    return (f'<img src="data:image/{kind};base64,{base64.b64encode(file).decode()}" width="{2 * width}" '
+            f'height="{2 * height}" alt="{about}">')
+
+
+def _sheet_picture(images, ink=True):
+    return _image(sheet(images[:ON_A_SHEET], ink=ink), f"{len(images[:ON_A_SHEET])} generated images")
 
 
 class _Scatter:
@@ -193,7 +202,7 @@ def _path(x, y):
 
 # Is it copying?
 
-def _copying(samples, real, pairs=10):
+def _copying(samples, real, ink, pairs=10):
     """The first generated images, not the best ones, each beside the training image that is nearest to it."""
     if not np.isfinite(samples).all():
         return ""
@@ -201,13 +210,13 @@ def _copying(samples, real, pairs=10):
     asked = np.arange(0, len(real), -(-len(real) // COMPARED))         # spread over all of them
     _, usual = nearest(real[asked], real, skip=asked)
     figures = "".join(
-        f'<figure>{_image(sheet(np.stack([sample, real[k]])), "generated, and nearest real")}'
+        f'<figure>{_image(sheet(np.stack([sample, real[k]]), ink=ink), "generated, and nearest real")}'
         f"<figcaption>distance {distance:.1f}</figcaption></figure>"
         for sample, k, distance in zip(samples[:pairs], found, distances))
-    return (f"<p>On the left a generated digit, on the right the training digit nearest to it, and their distance "
+    return (f"<p>On the left a generated image, on the right the training image nearest to it, and their distance "
             f"(Euclidean, over the pixels). A copy would stand beside its original at a distance near 0. The median "
-            f"over {len(distances)} generated digits is {np.median(distances):.1f}, the smallest {distances.min():.1f}."
-            f" From a real digit to its nearest other training digit the median is {np.median(usual):.1f}, "
+            f"over {len(distances)} generated images is {np.median(distances):.1f}, the smallest {distances.min():.1f}."
+            f" From a real image to its nearest other training image the median is {np.median(usual):.1f}, "
             f"the smallest {usual.min():.1f}.</p>"
             f'<div class="pairs">{figures}</div>')
 
@@ -215,18 +224,10 @@ def _copying(samples, real, pairs=10):
 # The numbers
 
 def _numbers(score, real_score):
-    rows = [(f"{name}<small>{about}</small>", form.format(of(score)), form.format(of(real_score)))
-            for name, about, form, of in (
-                ("Fréchet distance", "of a classifier’s features to those of held-out digits; 0 is equal", "{:.1f}",
-                 lambda s: s.frechet),
-                ("Sure", "fraction where the classifier’s largest probability exceeds 0.95", "{:.1%}",
-                 lambda s: s.sure),
-                ("Confidence", "mean of that probability", "{:.3f}", lambda s: s.confidence),
-                ("Class entropy", "ln 10 = 2.303 where all ten are equally frequent", "{:.3f}", lambda s: s.entropy),
-                ("Rarest class", "its frequency; even is 10%", "{:.1%}", lambda s: min(s.classes)),
-                ("Looked at", "images; compare only at equal numbers", "{:,}", lambda s: s.n))]
-    table = _table(rows, ("", "samples", "real digits"))
-    return f'<div class="columns">{table}{_class_bars(score, real_score)}</div>'
+    rows = [(f"{name}<small>{about}</small>", found, of_real)
+            for (name, about, found), (_, _, of_real) in zip(score.rows(), real_score.rows())]
+    bars = _class_bars(score, real_score) if hasattr(score, "classes") else ""
+    return f'<div class="columns">{_table(rows, ("", "samples", "real ones"))}{bars}</div>'
 
 
 def _class_bars(score, real_score):
