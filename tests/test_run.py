@@ -191,6 +191,17 @@ def test_a_study_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch, capsy
     assert (tmp_path / "empty").is_dir() and not list((tmp_path / "empty").iterdir())
 
 
+def test_a_run_without_a_first_checkpoint_leaves_nothing(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise tg.TinyganError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tg.GAN, "save", full)
+        with pytest.raises(tg.TinyganError, match="no room"):
+            run.train("ring", tmp_path / "run", steps=2, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_disk_that_fills_at_a_picture(tmp_path, monkeypatch, capsys):
     def full(figure, path, dpi):
         path.write_bytes(b"half")

@@ -17,6 +17,7 @@ presets.py: what there is to train. folder.py: the folder and its config.json. c
 output.py: where a run's words go.
 """
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from ..look import diagnosis, metrics
 from ..training import GAN
 from ..umpire import BELIEFS
 from .callbacks import Frames, Keeper, Progress, Stopped, stop_after_step
-from .folder import contents, fingerprint, prepare, prepared, read_config, silent, versions, write_config
+from .folder import contents, fingerprint, prepared, read_config, silent, versions, write_config
 from .output import audible
 from .presets import PRESETS, STUDIES, stabilised
 
@@ -59,14 +60,14 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     if preset.modes:
         _without_effect(name, {"--data": data_folder})
     batch_size = integer("--batch-size", preset.batch_size if batch_size is None else batch_size, 1)
-    with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
+    with group.of("mpi" if workers == "mpi" else 1) as team, ExitStack() as stack:  # forked workers: with the training alone
         device, where = _choose(device)
         workers, why = group.chosen(workers, team, batch_size, device)
         say(f"workers: {workers} ({why})\ndevice: {device} ({where})")
         real = _loaded(team, preset, data_folder)
         gan = stabilised(preset.build(seed), seed, **(stabilisers or {})).to(device)
         umpire.check_images(gan, real, batch_size)
-        team.first(lambda: prepare(folder, overwrite))
+        team.first(lambda: stack.enter_context(prepared(folder, overwrite)))
         config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
                   "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
                   "stabilisers": stabilisers or {}, "workers": workers, **versions()}
