@@ -310,6 +310,21 @@ def test_a_reader_who_has_enough_is_not_shown_a_traceback():
     assert done.returncode == 1 and done.stderr == b""
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_run_goes_on_where_its_words_find_no_room(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    for number, out in enumerate([open("/dev/full", "w"), writer]):
+        command = [sys.executable, "-m", "tinygan", "train", "ring", "--steps", "2", "--out", str(tmp_path / str(number))]
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode in (0, 1) and "Traceback" not in done.stderr
+        assert tg.GAN.load(tmp_path / str(number) / "checkpoint.npz").steps == 2
+        assert (tmp_path / str(number) / "report.html").is_file()
+    done = subprocess.run([sys.executable, "-m", "tinygan", "lesson"], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE,
+                          text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.startswith("tinygan: ") and done.stderr.count("\n") == 1
+
+
 def test_the_classifier_knows_real_digits():
     assert metrics.accuracy(metrics.classifier(), *tg.data.held_out_digits()) >= 0.97
 

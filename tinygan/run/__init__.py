@@ -31,7 +31,7 @@ from ..training import GAN
 from ..umpire import BELIEFS
 from .callbacks import Frames, Keeper, Progress, Stopped, stop_after_step
 from .folder import contents, fingerprint, prepared, read_config, silent, versions, write_config
-from .output import audible
+from .output import aloud, audible
 from .presets import PRESETS, STUDIES, stabilised
 
 SCORED_SAMPLES = 2000           # that the final score looks at
@@ -50,7 +50,7 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     option that the preset has no use for, and if the training diverges: the last good checkpoint stays."""
     if name not in PRESETS | STUDIES:
         raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS | STUDIES)}")
-    preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), silent if quiet else print
+    preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), silent if quiet else aloud
     steps, seed = integer("--steps", preset.steps if steps is None else steps, 1), seed_of(seed)
     if name in STUDIES:
         _without_effect(name, {"--batch-size": batch_size, "--data": data_folder, "a stabiliser": stabilisers or None,
@@ -107,7 +107,7 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, wor
 
     workers: by default as many as it had; with another number the bytes differ.
     TinyganError for a folder without a run, a damaged one, other data than it was begun with, or fewer steps than it has."""
-    folder, say = Path(folder), silent if quiet else print
+    folder, say = Path(folder), silent if quiet else aloud
     with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
         config = read_config(folder / "config.json")
         device, where = _choose(device)
@@ -156,8 +156,8 @@ def _play(folder, config, gan, real, frames, say, quiet):
             gan.fit(real, steps - gan.steps, batch_size, (progress, frames, keeper, watch, stop), workers)
         except Stopped as signalled:
             stopped = signalled
-            team.first(lambda: print(f"stopped by {stopped} after step {gan.steps}: writing the results so far; "
-                                     f"`tinygan train --resume {folder}` goes on from there", file=sys.stderr))
+            team.first(lambda: aloud(f"stopped by {stopped} after step {gan.steps}: writing the results so far; "
+                                     f"`tinygan train --resume {folder}` goes on from there", sys.stderr))
         except (Diverged, WorkerLost) as error:
             raise TinyganError(f"{error}. The last good checkpoint, of step {keeper.saved}, is "
                                f"{folder / 'checkpoint.npz'}") from error
