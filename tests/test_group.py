@@ -430,6 +430,17 @@ def test_a_signal_to_all_or_to_a_worker_alone(number, code, alone, tmp_path):
     assert 0 < tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps < 100000 and not Path(f"/proc/{worker}").exists()
 
 
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_copy_ignores_the_signals_that_it_was_told_to(ignored):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with group.Forked(2) as team:
+            found = team.gather(np.array(signal.getsignal(signal.SIGTERM) == signal.SIG_IGN))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert found.tolist() == [ignored] * 2
+
+
 def test_a_run_that_loses_a_worker_names_the_last_good_checkpoint(no_pictures, tmp_path):
     process, worker = training_ring(tmp_path / "run")
     os.kill(worker, signal.SIGKILL)

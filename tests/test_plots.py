@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -230,6 +231,19 @@ def test_files_of_pictures_and_the_report_too(tmp_path):
         assert written() == expected
     assert expected.keys() == {"losses.png", "no ending.png", "samples.png", "report.html", "buffer"}
     assert expected["buffer"] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_threads_that_draw_leave_the_settings_as_they_were():
+    with plt.rc_context({"image.origin": "lower", "font.size": 30.0}):
+        before, expected = dict(plt.rcParams), np.asarray(DRAWN["rows"]())
+        found = []
+        threads = [Thread(target=lambda: found.append(np.asarray(DRAWN["rows"]()))) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert dict(plt.rcParams) == before and len(found) == 6
+    assert all(np.array_equal(picture, expected) for picture in found)
 
 
 def test_whoever_makes_a_figure_has_settings_of_its_own():

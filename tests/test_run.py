@@ -191,6 +191,17 @@ def test_a_study_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch, capsy
     assert (tmp_path / "empty").is_dir() and not list((tmp_path / "empty").iterdir())
 
 
+def test_a_run_without_a_first_checkpoint_leaves_nothing(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise tg.TinyganError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tg.GAN, "save", full)
+        with pytest.raises(tg.TinyganError, match="no room"):
+            run.train("ring", tmp_path / "run", steps=2, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_disk_that_fills_at_a_picture(tmp_path, monkeypatch, capsys):
     def full(figure, path, dpi):
         path.write_bytes(b"half")
@@ -297,6 +308,21 @@ def test_a_reader_who_has_enough_is_not_shown_a_traceback():
     done = subprocess.run([sys.executable, "-m", "tinygan", "lesson"], stdout=writer, stderr=subprocess.PIPE, timeout=60)
     os.close(writer)
     assert done.returncode == 1 and done.stderr == b""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_run_goes_on_where_its_words_find_no_room(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    for number, out in enumerate([open("/dev/full", "w"), writer]):
+        command = [sys.executable, "-m", "tinygan", "train", "ring", "--steps", "2", "--out", str(tmp_path / str(number))]
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode in (0, 1) and "Traceback" not in done.stderr
+        assert tg.GAN.load(tmp_path / str(number) / "checkpoint.npz").steps == 2
+        assert (tmp_path / str(number) / "report.html").is_file()
+    done = subprocess.run([sys.executable, "-m", "tinygan", "lesson"], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE,
+                          text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.startswith("tinygan: ") and done.stderr.count("\n") == 1
 
 
 def test_the_classifier_knows_real_digits():

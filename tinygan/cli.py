@@ -3,6 +3,7 @@ import argparse
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -51,8 +52,11 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("tinygan: stopped by Ctrl-C", file=sys.stderr)
         return 128 + signal.SIGINT
-    except BrokenPipeError:                 # `tinygan … | head`: nobody reads any more, not even what Python flushes at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:                # `tinygan … | head`: nobody reads any more, not even what Python flushes at exit
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"tinygan: {error}: make room, or allow what was refused", file=sys.stderr)
         return 1
 
 

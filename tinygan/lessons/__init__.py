@@ -18,7 +18,7 @@ from .. import data, group
 from ..errors import TinyganError, integer, seed_of
 from ..look.files import write_text
 from ..run.folder import contents, fingerprint, prepared, silent, versions, write_config
-from ..run.output import audible
+from ..run.output import aloud, audible
 from ..tensor import no_grad
 
 LESSONS = ("conditional", "semi_supervised", "clusters", "features", "augmentation", "inside", "vae", "translation")
@@ -121,7 +121,7 @@ def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwr
     if name not in LESSONS:
         raise TinyganError(f"there is no lesson {name!r}: choose one of {', '.join(LESSONS)}")
     seed, steps = seed_of(seed), None if steps is None else integer("--steps", steps, 1)
-    module, folder, say = _with_its_libraries(name), Path(out or f"runs/lesson-{name}"), silent if quiet else print
+    module, folder, say = _with_its_libraries(name), Path(out or f"runs/lesson-{name}"), silent if quiet else aloud
     train, test = _digits(full, data_folder)
     it = Lesson(folder, train, test, seed, full, steps, say)
     with prepared(folder, overwrite):

@@ -3,7 +3,9 @@ colours or upside-down images a notebook has chosen, they come out the same and 
 
 Each function writes its picture to `path`. Without a path it returns the picture as an Image of Pillow's; a notebook
 shows that when it is the last value of a cell."""
+from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 from matplotlib import style
@@ -22,11 +24,16 @@ PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])       #
 GAP = 2                        # pixels of paper between two images of a sheet
 ZOOM = 3                       # `samples` draws each pixel 3 × 3, of images wider than 33 pixels fewer
 DPI = 120                      # dots for each inch of a figure, unless the caller says otherwise
+DRAWING = RLock()
 
 
+@contextmanager
 def own_settings():
-    """The settings that matplotlib comes with, inside of the block or of the function that this decorates."""
-    return style.context("default")
+    """The settings that matplotlib comes with, inside of the block or of the function that this decorates.
+
+    All threads share them, so one draws at a time: else the first to end would give the second the caller's."""
+    with DRAWING, style.context("default"):
+        yield
 
 
 def samples(images, path=None, columns=10, ink=True):

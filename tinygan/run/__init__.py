@@ -17,6 +17,7 @@ presets.py: what there is to train. folder.py: the folder and its config.json. c
 output.py: where a run's words go.
 """
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,8 @@ from ..look import diagnosis, metrics
 from ..training import GAN
 from ..umpire import BELIEFS
 from .callbacks import Frames, Keeper, Progress, Stopped, stop_after_step
-from .folder import contents, fingerprint, prepare, prepared, read_config, silent, versions, write_config
-from .output import audible
+from .folder import contents, fingerprint, prepared, read_config, silent, versions, write_config
+from .output import aloud, audible
 from .presets import PRESETS, STUDIES, stabilised
 
 SCORED_SAMPLES = 2000           # that the final score looks at
@@ -49,7 +50,7 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     option that the preset has no use for, and if the training diverges: the last good checkpoint stays."""
     if name not in PRESETS | STUDIES:
         raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS | STUDIES)}")
-    preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), silent if quiet else print
+    preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), silent if quiet else aloud
     steps, seed = integer("--steps", preset.steps if steps is None else steps, 1), seed_of(seed)
     if name in STUDIES:
         _without_effect(name, {"--batch-size": batch_size, "--data": data_folder, "a stabiliser": stabilisers or None,
@@ -59,14 +60,14 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     if preset.modes:
         _without_effect(name, {"--data": data_folder})
     batch_size = integer("--batch-size", preset.batch_size if batch_size is None else batch_size, 1)
-    with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
+    with group.of("mpi" if workers == "mpi" else 1) as team, ExitStack() as stack:  # forked workers: with the training alone
         device, where = _choose(device)
         workers, why = group.chosen(workers, team, batch_size, device)
         say(f"workers: {workers} ({why})\ndevice: {device} ({where})")
         real = _loaded(team, preset, data_folder)
         gan = stabilised(preset.build(seed), seed, **(stabilisers or {})).to(device)
         umpire.check_images(gan, real, batch_size)
-        team.first(lambda: prepare(folder, overwrite))
+        team.first(lambda: stack.enter_context(prepared(folder, overwrite)))
         config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
                   "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
                   "stabilisers": stabilisers or {}, "workers": workers, **versions()}
@@ -106,7 +107,7 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, wor
 
     workers: by default as many as it had; with another number the bytes differ.
     TinyganError for a folder without a run, a damaged one, other data than it was begun with, or fewer steps than it has."""
-    folder, say = Path(folder), silent if quiet else print
+    folder, say = Path(folder), silent if quiet else aloud
     with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
         config = read_config(folder / "config.json")
         device, where = _choose(device)
@@ -155,8 +156,8 @@ def _play(folder, config, gan, real, frames, say, quiet):
             gan.fit(real, steps - gan.steps, batch_size, (progress, frames, keeper, watch, stop), workers)
         except Stopped as signalled:
             stopped = signalled
-            team.first(lambda: print(f"stopped by {stopped} after step {gan.steps}: writing the results so far; "
-                                     f"`tinygan train --resume {folder}` goes on from there", file=sys.stderr))
+            team.first(lambda: aloud(f"stopped by {stopped} after step {gan.steps}: writing the results so far; "
+                                     f"`tinygan train --resume {folder}` goes on from there", sys.stderr))
         except (Diverged, WorkerLost) as error:
             raise TinyganError(f"{error}. The last good checkpoint, of step {keeper.saved}, is "
                                f"{folder / 'checkpoint.npz'}") from error

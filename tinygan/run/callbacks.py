@@ -12,6 +12,7 @@ from .. import checkpoint, group
 from ..backend import to_numpy
 from ..look.files import write_text
 from ..look.landscape import ARROWS, landscape, window
+from .output import aloud
 
 PROGRESS_MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)     # of the run, when progress.png looks at the fixed noise
 FRAMES = 24                                                 # moments in frames.npz, closer together at the start
@@ -107,7 +108,7 @@ class Progress:
                 f"G {values['g_loss']:.2f}, {rate:,.0f} images/s")
         self.bar.set_postfix_str(text, refresh=False)
         if self.lines:
-            print(f"step {gan.steps:6d}/{self.steps}  {text}", flush=True)
+            aloud(f"step {gan.steps:6d}/{self.steps}  {text}")
 
     def __enter__(self):
         return self

@@ -48,16 +48,17 @@ def prepare(folder, overwrite):
 
 @contextmanager
 def prepared(folder, overwrite):
-    """prepare() for what cannot be resumed: if the block fails it leaves nothing, so the mended call finds the place free."""
+    """prepare(), and a block that fails before there is a checkpoint leaves nothing: the mended call finds the place free."""
     new = not os.path.lexists(folder)
     prepare(folder, overwrite)
     try:
         yield
     except BaseException:
-        with suppress(OSError):
-            _clear(folder)
-            if new:
-                folder.rmdir()
+        if not (folder / "checkpoint.npz").exists():
+            with suppress(OSError):
+                _clear(folder)
+                if new:
+                    folder.rmdir()
         raise
 
 

@@ -1,7 +1,7 @@
 """Where the words of a run go: a terminal, a file, or nowhere."""
 import os
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 
 @contextmanager
@@ -20,3 +20,9 @@ def audible():
                 afterwards.callback(stream.reconfigure, errors=stream.errors)
                 stream.reconfigure(errors="backslashreplace")
         yield
+
+
+def aloud(text, file=None):
+    """print() for a run, which goes on after its reader has left (`| head`) and where the disk of its log is full."""
+    with suppress(OSError):
+        print(text, file=file, flush=True)
