@@ -1,4 +1,7 @@
-"""The exceptions that tinygan raises on purpose."""
+"""The exceptions that tinygan raises on purpose, and what is asked of every option: plain numbers, which a file can keep."""
+from math import inf
+
+import numpy as np
 
 
 class TinyganError(ValueError):
@@ -29,3 +32,32 @@ def brief(value, most=200):
     """A value or an error as part of a sentence: its text in one line, cut after `most` characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= most else text[:most] + "…"
+
+
+def plain_number(name, value, least=0, below=inf, kind=float):
+    """The value, a number of Python's, NumPy's or CuPy's, as a plain `kind`, float or int, that a checkpoint brings back.
+
+    TinyganError outside of [least, below), and for a bool, text, NaN, or a fraction where an int belongs."""
+    plain = value.item() if getattr(value, "ndim", None) == 0 else value
+    fits = isinstance(plain, int if kind is int else (int, float)) and not isinstance(plain, bool)
+    if not fits or not least <= plain < below:
+        expected = f"an integer of at least {least}" if kind is int else f"{least} ≤ {name} < {below}"
+        raise TinyganError(f"got {name} {brief(repr(plain))}, expected {expected}: give such a number")
+    return kind(plain)
+
+
+def plain_sizes(layer, *sizes):
+    """The sizes and strides of a layer as plain ints.  TinyganError unless each is an integer of at least 1."""
+    return [plain_number(f"{layer}'s size", size, 1, kind=int) for size in sizes]
+
+
+def plain_padding(padding):
+    """"same", an int ≥ 0, which stands for all four sides, or ((top, bottom), (left, right)), in plain ints."""
+    sides = np.array(padding, dtype=object)
+    if sides.shape == () and isinstance(padding, str) and padding == "same":
+        return "same"
+    plain = all(isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side >= 0 for side in sides.flat)
+    if not plain or sides.shape not in ((), (2, 2)):
+        raise TinyganError(f"got padding {brief(repr(padding))}, expected 'same', an int ≥ 0, or ((top, bottom), (left, right)): "
+                           "'same' with stride 1 keeps the size")
+    return tuple(tuple(map(int, row)) for row in sides) if sides.ndim else int(padding)
