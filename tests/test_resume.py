@@ -6,6 +6,7 @@ import random
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -230,9 +231,14 @@ def number_in(path):
     return about["number"]
 
 
+def is_folder(place):
+    """Is it a folder's path or descriptor?"""
+    return os.path.exists(place) and stat.S_ISDIR(os.stat(place).st_mode)
+
+
 def test_file_and_folder_are_flushed_in_this_order(tmp_path, monkeypatch):
     seen, fsync, replace = [], os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda d: seen.append("folder" if os.path.isdir(f"/proc/self/fd/{d}") else "file") or fsync(d))
+    monkeypatch.setattr(os, "fsync", lambda one: seen.append("folder" if is_folder(one) else "file") or fsync(one))
     monkeypatch.setattr(os, "replace", lambda a, b: seen.append("moved") or replace(a, b))
     numbers(tmp_path / "c.npz", 1)
     assert seen == ["file", "moved", "folder"]
@@ -246,7 +252,7 @@ def test_a_network_share_that_flushes_no_folder(what, code, tmp_path, monkeypatc
     real = getattr(os, what)
 
     def refusing(place, *flags):
-        if os.path.isdir(f"/proc/self/fd/{place}" if what == "fsync" else place):
+        if is_folder(place):
             raise OSError(code, os.strerror(code))
         return real(place, *flags)
 
@@ -263,7 +269,7 @@ def test_a_file_that_cannot_be_flushed_is_not_moved(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", failing)
-    with pytest.raises(tg.TinyganError, match="Input/output error.: choose another folder; what stood there before is untouched"):
+    with pytest.raises(tg.TinyganError, match="Input/output error.: choose another folder; what stood there .* untouched"):
         numbers(tmp_path / "c.npz", 2)
     assert number_in(tmp_path / "c.npz") == 1 and [path.name for path in tmp_path.iterdir()] == ["c.npz"]
 
@@ -272,8 +278,9 @@ def test_many_savers_at_one_path(tmp_path):
     """Threads and processes: each finds its way, what stands there is whole at every moment, nothing is left over."""
     path = tmp_path / "c.npz"
     numbers(path, -1)
-    script = f"import sys; sys.path.insert(0, 'tests'); from test_resume import *; [numbers(Path({str(path)!r}), n) for n in range(40)]"
-    processes = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    script = f"from test_resume import *; [numbers({str(path)!r}, n) for n in range(40)]"
+    processes = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
+                 for _ in range(2)]
     while any(process.poll() is None for process in processes):
         assert -1 <= number_in(path) < 40
     assert [process.communicate()[1] for process in processes] == ["", ""]
@@ -349,7 +356,7 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.open", refusing)
     monkeypatch.setattr("io.open", refusing)
     for name, kept in (("c.npz", "what stood there before is untouched"), ("d.npz", "nothing stands there")):
-        with pytest.raises(tg.TinyganError, match=f"{name} could not be written .Permission denied.: choose another folder; {kept}"):
+        with pytest.raises(tg.TinyganError, match=f"{name} could not be written .Permission denied.: choose .*; {kept}"):
             numbers(tmp_path / name, 2)
     with pytest.raises(tg.TinyganError, match="secret.npz could not be read .Permission denied."):
         checkpoint.read(tmp_path / "secret.npz")

@@ -58,6 +58,6 @@ def plain_padding(padding):
         return "same"
     plain = all(isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side >= 0 for side in sides.flat)
     if not plain or sides.shape not in ((), (2, 2)):
-        raise TinyganError(f"got padding {brief(repr(padding))}, expected 'same', an int ≥ 0, or ((top, bottom), (left, right)): "
-                           "'same' with stride 1 keeps the size")
+        raise TinyganError(f"got padding {brief(repr(padding))}, expected 'same', an int ≥ 0, or ((top, bottom), "
+                           "(left, right)): 'same' with stride 1 keeps the size")
     return tuple(tuple(map(int, row)) for row in sides) if sides.ndim else int(padding)

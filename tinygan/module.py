@@ -30,7 +30,7 @@ class Module:
     def __repr__(self):
         return f"{type(self).__name__}()"
 
-    def _children(self):
+    def named_children(self):
         """(name, module) for every direct child."""
         for name, value in vars(self).items():
             if isinstance(value, Module):
@@ -38,23 +38,23 @@ class Module:
             elif isinstance(value, (list, tuple)):
                 yield from ((f"{name}.{i}", item) for i, item in enumerate(value) if isinstance(item, Module))
 
-    def _named_modules(self, prefix="", found=None):
+    def named_modules(self, prefix="", found=None):
         """{module: prefix} of this module and everything below it, outermost first."""
         found = {} if found is None else found
         if self not in found:
             found[self] = prefix
-            for name, child in self._children():
-                child._named_modules(f"{prefix}{name}.", found)
+            for name, child in self.named_children():
+                child.named_modules(f"{prefix}{name}.", found)
         return found
 
     def modules(self):
         """This module and all below it."""
-        return list(self._named_modules())
+        return list(self.named_modules())
 
     def named_parameters(self):
         """[(name, Tensor)] in definition order. A Tensor with edges is a result that a layer keeps, and no parameter."""
         found = {}
-        for module, prefix in self._named_modules().items():
+        for module, prefix in self.named_modules().items():
             for name, value in vars(module).items():
                 if isinstance(value, Tensor) and not value.edges and (value.requires_grad or name in module._parameters):
                     found.setdefault(value, prefix + name)
@@ -67,7 +67,7 @@ class Module:
     def _places(self):
         """(name, owner, attribute) of every array of the state, which is owner.attribute: parameters first, then buffers."""
         return [(name, parameter, "data") for name, parameter in self.named_parameters()] + [
-            (prefix + name, module, name) for module, prefix in self._named_modules().items() for name in module.buffers]
+            (prefix + name, module, name) for module, prefix in self.named_modules().items() for name in module.buffers]
 
     def named_arrays(self):
         """[(name, array)] of all parameters, then of all buffers."""
@@ -131,6 +131,6 @@ class Module:
 
     def initialise(self, rng, std=None):
         """Redraw all weights from the NumPy Generator rng: Glorot-uniform, or N(0, std²); biases 0, gamma 1, beta 0."""
-        for _, child in self._children():
+        for _, child in self.named_children():
             child.initialise(rng, std)
         return self

@@ -23,7 +23,7 @@ class _Optimiser:
             parameter.grad = None
 
     def _with_gradient(self):
-        """(index, θ, ∂L/∂θ) as arrays, for every parameter with a gradient that is not frozen: of the whole batch, if a group shares it."""
+        """(index, θ, ∂L/∂θ) as arrays, for all that has a gradient and is not frozen: of the whole batch, in a group."""
         found = [(index, p) for index, p in enumerate(self.parameters) if p.grad is not None and p.requires_grad]
         means = group.current().means([p.grad.data for _, p in found])
         for (index, p), g in zip(found, means):

@@ -72,7 +72,7 @@ def check_players(gan):
         foreign = set(getattr(gan, name).parameters) - own
         if foreign:
             raise TinyganError(f"got a {name} with {len(foreign)} parameters that are not the {player}'s, expected its own "
-                               f"alone, or it would not learn by itself: make it of {player}.parameters()")
+                               f"alone: make it of {player}.parameters()")
 
 
 def check_images(gan, images, batch_size):
@@ -93,11 +93,17 @@ def check_images(gan, images, batch_size):
     if not np.isfinite(low + high):
         raise TinyganError("got images with NaN or infinite values, expected finite ones: "
                            "remove them first, one is enough to spoil every weight")
-    last = type(gan.generator.modules()[-1])
+    last = type(_last(gan.generator))
     least, most = RANGES.get(last, (low, high))         # another last layer can paint any number
     if not (least <= low and high <= most):
         raise TinyganError(f"got images in [{low:g}, {high:g}], expected [{least}, {most}], where a generator that ends in "
                            f"{last.__name__} paints: rescale the images, or D tells them apart by their range alone")
+
+
+def _last(module):
+    """The layer that a network ends in."""
+    children = list(module.named_children())
+    return _last(children[-1][1]) if children else module
 
 
 def check_finite(gan):

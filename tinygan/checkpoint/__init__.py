@@ -37,7 +37,7 @@ def write(path, description, arrays, keep=True):
     TinyganError if the disk is full or the file cannot be written; the one that stood there stands there still."""
     path, second = Path(path), previous(path)
     for place in (path, second) if keep else (path,):
-        if place.is_dir():
+        if os.path.isdir(place):
             raise TinyganError(f"{place} is a folder, expected a file or nothing there: give the path of a file, "
                                f"such as {place / 'checkpoint.npz'}, or move the folder")
     try:

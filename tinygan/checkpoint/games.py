@@ -19,8 +19,6 @@ from .networks import build, traits, with_traits
 
 FORMAT = 1                                      # of the description; another number is refused
 FIRST = ("gradient_penalty", "averaging")       # the rules that every checkpoint has; older ones lack the others
-
-
 PLAYERS = ("generator", "discriminator")
 
 

@@ -69,10 +69,10 @@ def _found(built, name, shape):
 def traits(network):
     """What repr(network) leaves out: {"own": the first class in it that is not tinygan's, or None, "shared": {name: first
     name} of what stands in several places, "frozen": names of parameters, "evaluating": names of modules}."""
-    modules = {module: prefix.removesuffix(".") for module, prefix in network._named_modules().items()}
+    modules = {module: prefix.removesuffix(".") for module, prefix in network.named_modules().items()}
     first, shared = {**modules, **{parameter: name for name, parameter in network.named_parameters()}}, {}
     for module, name in modules.items():
-        for attribute, value in [*vars(module).items(), *module._children()]:
+        for attribute, value in [*vars(module).items(), *module.named_children()]:
             place = f"{name}.{attribute}" if name else attribute
             if isinstance(value, (Tensor, layers.Module)) and first.get(value, place) != place:
                 shared[place] = first[value]
@@ -84,7 +84,7 @@ def traits(network):
 def with_traits(network, frozen, evaluating):
     """The network, with these parameters frozen and these modules in evaluation mode, and no others."""
     parameters = dict(network.named_parameters())
-    modules = {prefix.removesuffix("."): module for module, prefix in network.train()._named_modules().items()}
+    modules = {prefix.removesuffix("."): module for module, prefix in network.train().named_modules().items()}
     for parameter in parameters.values():
         parameter.requires_grad = True
     for name in frozen:
