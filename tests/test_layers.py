@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import tinygan as tg
+from tinygan import backend
 from tinygan.checkpoint.networks import build, traits
 
 
@@ -315,14 +316,16 @@ def test_an_optimiser_leaves_alone_what_is_frozen(make, rng):
 
     def step():
         optimiser.zero_grad()
-        network(x).sum().backward(inputs=optimiser.parameters)
+        network(x).sum().backward()
         optimiser.step()
 
     step()
     first.requires_grad = False
     before, state, last = first.data.copy(), optimiser.state_dict(), network.layers[2].weight.data.copy()
-    first.grad = tg.Tensor(np.ones(first.shape))
     step()
+    assert first.grad is None
+    first.grad = tg.Tensor(np.ones(first.shape))
+    optimiser.step()                                        # a gradient from before, or of one's own
     np.testing.assert_array_equal(first.data, before)
     assert (network.layers[2].weight.data != last).all()
     for name in state.keys() & {"m.0", "v.0"}:
@@ -372,6 +375,13 @@ def test_what_is_used_twice_counts_once(what, names, rng):
     other.load_state_dict({name: np.ones_like(array) for name, array in network.state_dict().items()})
     bias = 3.0 if len(names) == 2 else 0.0                  # (x + 1)·1 + 1 in both columns
     np.testing.assert_allclose(other(x).data, np.repeat(2 * x.sum(axis=1, keepdims=True) + bias, 2, axis=1))
+
+
+def test_frozen_and_shared_move_to_the_device(device):
+    network = twice("sequence")
+    network.layers[0].weight.requires_grad = False
+    assert [backend.device_of(array) for array in network.to(device).arrays()] == [device] * 2
+    assert network.layers[0] is network.layers[1] and network(network.arrays()[0]).shape == (2, 2)
 
 
 def test_results_that_a_layer_keeps_are_no_parameters():
@@ -428,7 +438,9 @@ def test_numbers_of_numpy_become_plain_ones(theirs, plain, integer):
     lambda: tg.BatchNorm(2, momentum=True), lambda: tg.BatchNorm(2, eps=np.nan), lambda: tg.BatchNorm(2, eps=0),
     lambda: tg.BatchNorm(2, momentum=1.1), lambda: tg.LeakyReLU("0.2"), lambda: tg.LeakyReLU(np.nan),
     lambda: tg.LeakyReLU(True), lambda: tg.Reshape(2, -1), lambda: tg.layers.Maxout(False), lambda: tg.seed(-1),
-    lambda: tg.seed(True), lambda: tg.seed("a")])
+    lambda: tg.seed(True), lambda: tg.seed("a"), lambda: tg.SGD(tg.Dense(1, 1).parameters(), True),
+    lambda: tg.SGD(tg.Dense(1, 1).parameters(), np.nan), lambda: tg.Adam(tg.Dense(1, 1).parameters(), "0.1"),
+    lambda: tg.Adam(tg.Dense(1, 1).parameters(), betas=(0.5, True)), lambda: tg.Adam(tg.Dense(1, 1).parameters(), eps="1")])
 def test_what_is_no_number_gets_a_sentence(wrong):
     with pytest.raises(tg.TinyganError, match="got .* expected .*: "):
         wrong()

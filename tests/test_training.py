@@ -244,6 +244,7 @@ def test_a_frozen_layer_stays_and_all_else_goes_on(images, tmp_path):
     before, free = [p.data.copy() for p in frozen], gan.generator.layers[4].weight.data.copy()
     mean = dict(gan.averaged.state_dict())
     gan.step(images[:8])
+    assert all(p.grad is None for p in frozen)              # nobody needs them, so they are not even computed
     decay = min(0.5, (1 + 2) / (10 + 2))
     for name, now in gan.generator.named_arrays():          # each into its own mean, whoever is frozen
         expected = decay * mean[name] + (1 - decay) * now
