@@ -1,10 +1,13 @@
 """Layers and the networks made of them."""
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 import tinygan as tg
-from tinygan.checkpoint.networks import build
+from tinygan import backend
+from tinygan.checkpoint.networks import build, traits
 
 
 def generator():
@@ -289,3 +292,183 @@ def test_build_gives_a_network_or_a_sentence(text):
         assert isinstance(build(text), tg.layers.Module)
     except tg.TinyganError:
         pass
+
+
+# Frozen, shared, kept
+
+def test_frozen_is_still_state(rng):
+    network = generator()
+    names, state = [name for name, _ in network.named_parameters()], network.state_dict()
+    for parameter in network.layers[0].parameters() + network.layers[5].parameters():
+        parameter.requires_grad = False
+    assert [name for name, _ in network.named_parameters()] == names and list(network.state_dict()) == list(state)
+    assert {array.dtype for array in network.astype(np.float64).arrays()} == {np.dtype(np.float64)}
+    other = generator().initialise(rng).load_state_dict(network.state_dict())
+    np.testing.assert_array_equal(other.layers[0].weight.data, state["layers.0.weight"])
+    assert copy.deepcopy(network).state_dict().keys() == state.keys()
+
+
+@pytest.mark.parametrize("make", [tg.SGD, tg.Adam])
+def test_an_optimiser_leaves_alone_what_is_frozen(make, rng):
+    """As torch's does for a parameter without a gradient: after the thaw it goes on from the state that it had."""
+    network = tg.Sequential(tg.Dense(3, 2), tg.Tanh(), tg.Dense(2, 1)).astype(np.float64)
+    x, optimiser, first = rng.standard_normal((4, 3)), make(network.parameters(), lr=0.1), network.layers[0].weight
+
+    def step():
+        optimiser.zero_grad()
+        network(x).sum().backward()
+        optimiser.step()
+
+    step()
+    first.requires_grad = False
+    before, state, last = first.data.copy(), optimiser.state_dict(), network.layers[2].weight.data.copy()
+    step()
+    assert first.grad is None
+    first.grad = tg.Tensor(np.ones(first.shape))
+    optimiser.step()                                        # a gradient from before, or of one's own
+    np.testing.assert_array_equal(first.data, before)
+    assert (network.layers[2].weight.data != last).all()
+    for name in state.keys() & {"m.0", "v.0"}:
+        np.testing.assert_array_equal(optimiser.state_dict()[name], state[name])
+    first.requires_grad = True
+    step()
+    assert (first.data != before).all()
+
+
+class Twice(tg.Module):
+    """y = (x a) b with one layer, or one weight, in both places"""
+
+    def __init__(self, what):
+        self.a = tg.Dense(2, 2, bias=what == "layer")
+        if what == "attribute":
+            self.weight = self.again = self.a.weight
+        else:
+            self.b = self.a if what == "layer" else tg.Dense(2, 2, bias=False)
+            self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.a(x) @ self.again if hasattr(self, "again") else self.b(self.a(x))
+
+
+def twice(what):
+    if what == "sequence":
+        layer = tg.Dense(2, 2)
+        return tg.Sequential(layer, layer)
+    return Twice(what)
+
+
+@pytest.mark.parametrize("what, names", [
+    ("sequence", ["layers.0.weight", "layers.0.bias"]), ("layer", ["a.weight", "a.bias"]), ("weight", ["a.weight"]),
+    ("attribute", ["weight"])])
+def test_what_is_used_twice_counts_once(what, names, rng):
+    network = twice(what).astype(np.float64)
+    assert [name for name, _ in network.named_parameters()] == list(network.state_dict()) == names
+    assert len(network.modules()) == len(set(network.modules()))
+    w = network.parameters()[0].data.copy()
+    x = rng.standard_normal((3, 2))
+    network(x).sum().backward()
+    tg.SGD(network.parameters(), lr=0.1).step()
+    one = np.ones((3, 2))
+    gradient = x.T @ one @ w.T + (x @ w).T @ one            # of x w w by its first and by its second factor
+    np.testing.assert_allclose(network.parameters()[0].data, w - 0.1 * gradient)
+    other = copy.deepcopy(network)
+    other.load_state_dict({name: np.ones_like(array) for name, array in network.state_dict().items()})
+    bias = 3.0 if len(names) == 2 else 0.0                  # (x + 1)·1 + 1 in both columns
+    np.testing.assert_allclose(other(x).data, np.repeat(2 * x.sum(axis=1, keepdims=True) + bias, 2, axis=1))
+
+
+def test_frozen_and_shared_move_to_the_device(device):
+    network = twice("sequence")
+    network.layers[0].weight.requires_grad = False
+    assert [backend.device_of(array) for array in network.to(device).arrays()] == [device] * 2
+    assert network.layers[0] is network.layers[1] and network(network.arrays()[0]).shape == (2, 2)
+
+
+def test_results_that_a_layer_keeps_are_no_parameters():
+    class Keeps(tg.Module):
+        def __init__(self):
+            self.inner, self.constant = tg.Dense(2, 2), tg.Tensor(np.ones(2, np.float32))
+
+        def forward(self, x):
+            self.kept = self.inner(x)
+            return self.kept * self.constant
+
+    network, names = Keeps(), ["inner.weight", "inner.bias"]
+    for mode in (tg.no_grad(), tg.plain(), tg.no_grad()):
+        with mode:
+            network(np.ones((1, 2), np.float32))
+        assert [name for name, _ in network.named_parameters()] == list(network.state_dict()) == names
+
+
+def test_evaluating_gives_each_layer_its_own_mode_back():
+    network = generator()
+    network.layers[1].eval()
+    before = [module.training for module in network.modules()]
+    with pytest.raises(KeyError), network.evaluating() as same:
+        assert same is network and not any(module.training for module in network.modules())
+        raise KeyError
+    assert [module.training for module in network.modules()] == before and before.count(False) == 1
+
+
+# Plain numbers
+
+@pytest.mark.parametrize("theirs, plain", [
+    (lambda n, f: tg.Dense(n(3), n(2)), "Dense(3, 2, bias=True)"),
+    (lambda n, f: tg.Conv2D(n(1), n(2), n(3), stride=n(2), padding=n(1)), "Conv2D(1, 2, 3, stride=2, padding=1, bias=True)"),
+    (lambda n, f: tg.Conv2DTranspose(n(1), n(2), n(3), n(1), [[np.uint8(1), 0], (0, np.int64(1))]),
+     "Conv2DTranspose(1, 2, 3, stride=1, padding=((1, 0), (0, 1)), bias=True)"),
+    (lambda n, f: tg.Conv2D(1, 2, 3, padding=np.array([[1, 0], [0, 1]])),
+     "Conv2D(1, 2, 3, stride=1, padding=((1, 0), (0, 1)), bias=True)"),
+    (lambda n, f: tg.Conv2D(1, 2, 3, padding=np.str_("same")), "Conv2D(1, 2, 3, stride=1, padding='same', bias=True)"),
+    (lambda n, f: tg.BatchNorm(n(3), momentum=f(0.75), eps=f(0.125)), "BatchNorm(3, momentum=0.75, eps=0.125)"),
+    (lambda n, f: tg.BatchNorm(3, momentum=f(0.9)), "BatchNorm(3, momentum=0.8999999761581421, eps=1e-05)"),
+    (lambda n, f: tg.LeakyReLU(f(0.25)), "LeakyReLU(0.25)"), (lambda n, f: tg.Reshape(n(2), n(3)), "Reshape(2, 3)"),
+    (lambda n, f: tg.layers.Maxout(n(2)), "Maxout(2)")])
+@pytest.mark.parametrize("integer", [np.int64, np.uint8, np.array])
+def test_numbers_of_numpy_become_plain_ones(theirs, plain, integer):
+    layer = theirs(integer, np.float32)
+    assert repr(layer) == plain == repr(build(repr(layer)))
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda: tg.Dense(True, 2), lambda: tg.Dense(2.5, 2), lambda: tg.Dense("3", 2), lambda: tg.Dense(2, np.bool_(True)),
+    lambda: tg.Dense(np.ones(2, int), 2), lambda: tg.Conv2D(1, 2, 3, padding=True), lambda: tg.Conv2D(1, 2, 3, padding=None),
+    lambda: tg.Conv2D(1, 2, 3, padding=((1,), (1, 2))), lambda: tg.Conv2D(1, 2, 3, padding=np.ones((2, 2))),
+    lambda: tg.Conv2D(1, 2, True), lambda: tg.Conv2D(1, 2, 3, stride=np.nan), lambda: tg.BatchNorm(2, momentum="0.9"),
+    lambda: tg.BatchNorm(2, momentum=True), lambda: tg.BatchNorm(2, eps=np.nan), lambda: tg.BatchNorm(2, eps=0),
+    lambda: tg.BatchNorm(2, momentum=1.1), lambda: tg.LeakyReLU("0.2"), lambda: tg.LeakyReLU(np.nan),
+    lambda: tg.LeakyReLU(True), lambda: tg.Reshape(2, -1), lambda: tg.layers.Maxout(False), lambda: tg.seed(-1),
+    lambda: tg.seed(True), lambda: tg.seed("a"), lambda: tg.SGD(tg.Dense(1, 1).parameters(), True),
+    lambda: tg.SGD(tg.Dense(1, 1).parameters(), np.nan), lambda: tg.Adam(tg.Dense(1, 1).parameters(), "0.1"),
+    lambda: tg.Adam(tg.Dense(1, 1).parameters(), betas=(0.5, True)), lambda: tg.Adam(tg.Dense(1, 1).parameters(), eps="1")])
+def test_what_is_no_number_gets_a_sentence(wrong):
+    with pytest.raises(tg.TinyganError, match="got .* expected .*: "):
+        wrong()
+
+
+# What a description leaves out
+
+@pytest.mark.parametrize("make", [
+    lambda: twice("sequence"),
+    lambda: tg.Sequential(*2 * (tg.Sequential(tg.Dense(2, 2), tg.BatchNorm(2)),), tg.Tanh()),
+    lambda: tg.Sequential(*3 * (tg.layers.SpectralNorm(tg.Dense(2, 2)),))])
+def test_a_shared_layer_is_built_once(make):
+    network = make()
+    again = build(repr(network), 8, traits(network)["shared"])          # in as many numbers as it has
+    assert repr(again) == repr(network) and again.layers[0] is again.layers[1]
+    assert traits(again) == traits(network) and again.state_dict().keys() == network.state_dict().keys()
+
+
+def test_a_shared_weight_is_shared_again():
+    network = tg.Sequential(tg.Dense(2, 2, bias=False), tg.Tanh(), tg.layers.SpectralNorm(tg.Dense(2, 2, bias=False)))
+    network.layers[2].layer.weight = network.layers[0].weight
+    shared = traits(network)["shared"]
+    assert shared == {"layers.2.layer.weight": "layers.0.weight"}
+    again = build(repr(network), 4, shared)
+    assert again.layers[2].layer.weight is again.layers[0].weight and traits(again) == traits(network)
+    for wrong in ({"layers.2.layer.weight": "layers.9.weight"}, {"layers.2.layer.weight": "layers.0.forward"},
+                  {"layers.2.layer": "layers.3"}, {"layers.0": "layers.2"}):
+        with pytest.raises(tg.TinyganError):
+            build(repr(network), 100, wrong)
+    with pytest.raises(tg.TinyganError, match="more than 4 weights"):
+        build("Sequential(Dense(2, 2), Dense(999, 999))", 4, {"layers.1.weight": "layers.0.weight"})

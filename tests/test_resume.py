@@ -1,12 +1,18 @@
 """A run that is stopped, in whatever way, goes on and ends in the same bytes as one that was not."""
+import errno
+import io
 import os
 import random
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,8 +147,6 @@ def test_another_version_another_model_and_a_pickle_are_refused(no_pictures, tmp
 
 def test_a_header_that_claims_too_much_is_refused(tmp_path):
     """Two thousand million numbers, of which the file holds none."""
-    import io
-    import zipfile
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2 ** 31,)})
     with zipfile.ZipFile(tmp_path / "claim.npz", "w") as archive:
@@ -205,10 +209,197 @@ def test_a_run_that_diverges_names_the_last_good_checkpoint(no_pictures, tmp_pat
 
     def wild(seed):
         gan = build(seed)
-        gan.g_optimizer = gan.d_optimizer = tg.SGD([*gan.generator.parameters(), *gan.discriminator.parameters()], lr=1e30)
+        gan.g_optimizer = tg.SGD(gan.generator.parameters(), lr=1e30)
+        gan.d_optimizer = tg.SGD(gan.discriminator.parameters(), lr=1e30)
         return gan
 
     monkeypatch.setitem(presets.PRESETS, "wild", presets.Preset("", lambda folder: real, wild, 50))
     with np.errstate(all="ignore"), pytest.raises(tg.TinyganError, match="diverged in step .*checkpoint, of step 0"):
         run.train("wild", tmp_path / "run", quiet=True)
     assert tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps == 0
+
+
+# Where a file is written
+
+def numbers(path, number, keep=True):
+    checkpoint.write(path, {"number": number}, {"n": np.full(1000, number)}, keep)
+
+
+def number_in(path):
+    about, arrays = checkpoint.read(path)
+    assert (arrays["n"] == about["number"]).all()
+    return about["number"]
+
+
+def is_folder(place):
+    """Is it a folder's path or descriptor?"""
+    return os.path.exists(place) and stat.S_ISDIR(os.stat(place).st_mode)
+
+
+def test_file_and_folder_are_flushed_in_this_order(tmp_path, monkeypatch):
+    seen, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda one: seen.append("folder" if is_folder(one) else "file") or fsync(one))
+    monkeypatch.setattr(os, "replace", lambda a, b: seen.append("moved") or replace(a, b))
+    numbers(tmp_path / "c.npz", 1)
+    assert seen == ["file", "moved", "folder"]
+    numbers(tmp_path / "c.npz", 2)
+    assert seen[3:] == ["file", "moved", "moved", "folder"]
+
+
+@pytest.mark.parametrize("what", ["fsync", "open"])
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EACCES])
+def test_a_network_share_that_flushes_no_folder(what, code, tmp_path, monkeypatch):
+    real = getattr(os, what)
+
+    def refusing(place, *flags):
+        if is_folder(place):
+            raise OSError(code, os.strerror(code))
+        return real(place, *flags)
+
+    monkeypatch.setattr(os, what, refusing)
+    numbers(tmp_path / "c.npz", 1)
+    numbers(tmp_path / "c.npz", 2)
+    assert number_in(tmp_path / "c.npz") == 2 and number_in(tmp_path / "c.previous.npz") == 1
+
+
+def test_a_file_that_cannot_be_flushed_is_not_moved(tmp_path, monkeypatch):
+    numbers(tmp_path / "c.npz", 1)
+
+    def failing(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(tg.TinyganError, match="Input/output error.: choose another folder; what stood there .* untouched"):
+        numbers(tmp_path / "c.npz", 2)
+    assert number_in(tmp_path / "c.npz") == 1 and [path.name for path in tmp_path.iterdir()] == ["c.npz"]
+
+
+def test_many_savers_at_one_path(tmp_path):
+    """Threads and processes: each finds its way, what stands there is whole at every moment, nothing is left over."""
+    path = tmp_path / "c.npz"
+    numbers(path, -1)
+    script = f"from test_resume import *; [numbers({str(path)!r}, n) for n in range(40)]"
+    processes = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
+                 for _ in range(2)]
+    while any(process.poll() is None for process in processes):
+        assert -1 <= number_in(path) < 40
+    assert [process.communicate()[1] for process in processes] == ["", ""]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: numbers(path, n), range(48)))
+    assert 0 <= number_in(path) < 48 and number_in(tmp_path / "c.previous.npz") < 48
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["c.npz", "c.previous.npz"]
+
+
+def test_what_stops_a_save_leaves_nothing_behind(tmp_path, monkeypatch):
+    def stopped(file, **arrays):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        numbers(tmp_path / "c.npz", 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_stays_and_its_file_is_written(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir(), there.mkdir()
+    (here / "c.npz").symlink_to(there / "real.npz")         # to a file that is yet to be
+    numbers(here / "c.npz", 1)
+    numbers(here / "c.npz", 2)
+    assert number_in(there / "real.npz") == number_in(here / "c.npz") == 2 and number_in(here / "c.previous.npz") == 1
+    (here / "c.previous.npz").rename(there / "old.npz")
+    (here / "c.previous.npz").symlink_to("../there/old.npz")
+    numbers(here / "c.npz", 3)
+    assert number_in(there / "real.npz") == 3 and number_in(there / "old.npz") == 2
+    assert (here / "c.npz").is_symlink() and (here / "c.previous.npz").is_symlink()
+    assert len([*here.iterdir(), *there.iterdir()]) == 4
+    (tmp_path / "folder").symlink_to(there)
+    numbers(tmp_path / "folder" / "c.npz", 4)
+    assert number_in(there / "c.npz") == 4
+
+
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def refusing(one, other):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refusing)
+    numbers(tmp_path / "c.npz", 1)
+    numbers(tmp_path / "c.npz", 2)
+    assert number_in(tmp_path / "c.npz") == 2 and number_in(tmp_path / "c.previous.npz") == 1
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    for name in ("c.npz", "d.previous.npz"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.txt").write_text("mine")
+        with pytest.raises(tg.TinyganError, match=f"{name} is a folder, expected a file"):
+            numbers(tmp_path / name.replace(".previous", ""), 1)
+        assert (tmp_path / name / "mine.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.npz", "d.previous.npz"]
+    with pytest.raises(tg.TinyganError, match="there is no checkpoint .*c.npz, as it is a folder"):
+        tg.GAN.load(tmp_path / "c.npz")
+    with pytest.raises(tg.TinyganError, match="there is no checkpoint .*, as it does not exist"):
+        tg.GAN.load(tmp_path / "c.npz" / "mine.txt" / "d.npz")
+
+
+def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
+    numbers(tmp_path / "c.npz", 1)
+    real = open
+
+    def refusing(path, mode="r", *rest, **options):
+        if "x" in mode or "w" in mode or str(path).endswith("secret.npz"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, mode, *rest, **options)
+
+    monkeypatch.setattr("builtins.open", refusing)
+    monkeypatch.setattr("io.open", refusing)
+    for name, kept in (("c.npz", "what stood there before is untouched"), ("d.npz", "nothing stands there")):
+        with pytest.raises(tg.TinyganError, match=f"{name} could not be written .Permission denied.: choose .*; {kept}"):
+            numbers(tmp_path / name, 2)
+    with pytest.raises(tg.TinyganError, match="secret.npz could not be read .Permission denied."):
+        checkpoint.read(tmp_path / "secret.npz")
+
+
+# What a file may hold
+
+def test_arrays_in_either_order_of_memory(tmp_path, rng):
+    array = rng.standard_normal((3, 4, 2))
+    checkpoint.write(tmp_path / "c.npz", {}, {"c": array, "f": np.asfortranarray(array), "t": array.T})
+    _, arrays = checkpoint.read(tmp_path / "c.npz")
+    for name, expected in (("c", array), ("f", array), ("t", array.T)):
+        np.testing.assert_array_equal(arrays[name], expected)
+        assert arrays[name].flags.c_contiguous
+    D = tg.Sequential(tg.Dense(3, 2), tg.Dense(2, 1))
+    D.layers[0].weight.data = np.asfortranarray(D.layers[0].weight.data)
+    gan = tg.GAN(tg.Sequential(tg.Dense(2, 3)), D, 2)
+    gan.save(tmp_path / "d.npz")
+    np.testing.assert_array_equal(tg.GAN.load(tmp_path / "d.npz").discriminator.layers[0].weight.data, D.layers[0].weight.data)
+
+
+@pytest.mark.parametrize("array, more, said", [
+    (np.ones(3), b"more", "claims 3 numbers"), (np.ones(3), b"", None), (np.ones(3, complex), b"", "complex128"),
+    (np.ones(3, "M8[s]"), b"", "datetime64"), (np.ones(3)[:2], b"\0" * 8, "claims 2 numbers")])
+def test_an_array_is_what_its_header_says(array, more, said, tmp_path):
+    with zipfile.ZipFile(tmp_path / "c.npz", "w") as archive:
+        for name, value, rest in (("description", np.array("{}"), b""), ("a", array, more)):
+            content = io.BytesIO()
+            np.save(content, value)
+            archive.writestr(f"{name}.npy", content.getvalue() + rest)
+    if said:
+        with pytest.raises(tg.TinyganError, match=f"damaged or no checkpoint.*{said}"):
+            checkpoint.read(tmp_path / "c.npz")
+    else:
+        np.testing.assert_array_equal(checkpoint.read(tmp_path / "c.npz")[1]["a"], array)
+
+
+@pytest.mark.parametrize("rows", [3, 5])
+def test_the_history_has_a_row_for_each_metric(rows, tmp_path):
+    gan = tg.GAN(tg.models.point_generator(width=4), tg.models.point_discriminator(width=4), 2)
+    gan.fit(tg.data.ring(50)[0], 2, 10)
+    gan.save(tmp_path / "c.npz")
+    about, arrays = checkpoint.read(tmp_path / "c.npz")
+    checkpoint.write(tmp_path / "c.npz", about, arrays | {"history": np.resize(arrays["history"], (rows, 2))})
+    with pytest.raises(tg.TinyganError, match="c.npz is damaged"):
+        tg.GAN.load(tmp_path / "c.npz")

@@ -1,5 +1,7 @@
-"""The exceptions that tinygan raises on purpose, and what is said of a number that is out of range."""
-from numbers import Integral
+"""The exceptions that tinygan raises on purpose, and what is asked of every option: plain numbers, which a file can keep."""
+from math import inf
+
+import numpy as np
 
 
 class TinyganError(ValueError):
@@ -32,14 +34,42 @@ def brief(value, most=200):
     return text if len(text) <= most else text[:most] + "…"
 
 
-def integer(name, value, least=0, most=float("inf")):
-    """The value of an option as an int.  TinyganError for what is none, and for one out of range."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
-        span = f"of at least {least:,}" if most == float("inf") else f"from {least:,} to {most:,}"
-        raise TinyganError(f"got {name} {brief(value)}, expected an integer {span}: choose such a number")
-    return int(value)
+def integer(name, value, least=0, most=inf):
+    """The value, a whole number of Python's, NumPy's or CuPy's, as an int, which a checkpoint brings back.
+
+    TinyganError for what is none, and for one out of range."""
+    plain = value.item() if getattr(value, "ndim", None) == 0 else value
+    if not isinstance(plain, int) or isinstance(plain, bool) or not least <= plain <= most:
+        span = f"of at least {least:,}" if most == inf else f"from {least:,} to {most:,}"
+        raise TinyganError(f"got {name} {brief(repr(plain))}, expected an integer {span}: choose such a number")
+    return plain
 
 
 def seed_of(seed):
     """The --seed as an int: one that every library takes, scikit-learn with its 32 bits too."""
     return integer("--seed", seed, 0, 2 ** 32 - 1)
+
+
+def plain_number(name, value, least=0, below=inf):
+    """As integer(), but a float of [least, below).  TinyganError for a bool, text and NaN too."""
+    plain = value.item() if getattr(value, "ndim", None) == 0 else value
+    if not isinstance(plain, (int, float)) or isinstance(plain, bool) or not least <= plain < below:
+        raise TinyganError(f"got {name} {brief(repr(plain))}, expected {least} ≤ {name} < {below}: give such a number")
+    return float(plain)
+
+
+def plain_sizes(layer, *sizes):
+    """The sizes and strides of a layer as plain ints.  TinyganError unless each is an integer of at least 1."""
+    return [integer(f"{layer}'s size", size, 1) for size in sizes]
+
+
+def plain_padding(padding):
+    """"same", an int ≥ 0, which stands for all four sides, or ((top, bottom), (left, right)), in plain ints."""
+    sides = np.array(padding, dtype=object)
+    if sides.shape == () and isinstance(padding, str) and padding == "same":
+        return "same"
+    plain = all(isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side >= 0 for side in sides.flat)
+    if not plain or sides.shape not in ((), (2, 2)):
+        raise TinyganError(f"got padding {brief(repr(padding))}, expected 'same', an int ≥ 0, or ((top, bottom), "
+                           "(left, right)): 'same' with stride 1 keeps the size")
+    return tuple(tuple(map(int, row)) for row in sides) if sides.ndim else int(padding)

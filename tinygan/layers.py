@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from . import backend, conv
-from .errors import TinyganError
+from .errors import TinyganError, integer, plain_number, plain_padding, plain_sizes
 from .fast.kernels import fused
 from .module import Module
 from .norm import batch_norm
@@ -22,7 +22,7 @@ stream = np.random.default_rng(0)        # the random stream from which new laye
 def seed(number):
     """Start the random stream, from which new layers draw their weights, at `number`."""
     global stream
-    stream = np.random.default_rng(number)
+    stream = np.random.default_rng(integer("seed", number))
 
 
 class Sequential(Module):
@@ -39,7 +39,7 @@ class Sequential(Module):
         return x
 
     def __repr__(self):
-        return f"Sequential({', '.join(map(repr, self.layers))})"
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 
 
 def _joined(layers):
@@ -48,12 +48,6 @@ def _joined(layers):
     for before, layer, after in zip((None, *layers), layers, (*layers[1:], None)):
         if (type(before), type(layer)) != (BatchNorm, LeakyReLU):
             yield layer, after.slope if (type(layer), type(after)) == (BatchNorm, LeakyReLU) else None
-
-
-def _check_counts(layer, *numbers):
-    """TinyganError unless every number is an int of at least 1."""
-    if not all(isinstance(number, (int, np.integer)) and number >= 1 for number in numbers):
-        raise TinyganError(f"{layer} got {numbers}, expected integers of at least 1: give sizes and strides such as 3")
 
 
 def _check(layer, parameter, x, fits, shape):
@@ -90,9 +84,8 @@ class Dense(_Weighted):
     """y = x W + b        x (N, in_features), W (in_features, out_features), y (N, out_features)"""
 
     def __init__(self, in_features, out_features, bias=True):
-        _check_counts("Dense", in_features, out_features)
-        super().__init__((in_features, out_features), out_features, bias)
-        self.in_features, self.out_features = in_features, out_features
+        self.in_features, self.out_features = plain_sizes("Dense", in_features, out_features)
+        super().__init__((self.in_features, self.out_features), self.out_features, bias)
 
     def forward(self, x):
         _check(self, self.weight, x, x.ndim == 2 and x.shape[1] == self.in_features, f"(N, {self.in_features})")
@@ -100,7 +93,7 @@ class Dense(_Weighted):
         return y + self.bias if hasattr(self, "bias") else y
 
     def __repr__(self):
-        return f"Dense({self.in_features}, {self.out_features}, bias={hasattr(self, 'bias')})"
+        return f"{type(self).__name__}({self.in_features}, {self.out_features}, bias={hasattr(self, 'bias')})"
 
 
 class _Convolution(_Weighted):
@@ -108,12 +101,10 @@ class _Convolution(_Weighted):
     transposed = False
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding="same", bias=True):
-        _check_counts(type(self).__name__, in_channels, out_channels, kernel_size, stride)
-        self._pads = _pads(padding)
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        channels = (out_channels, in_channels) if self.transposed else (in_channels, out_channels)
-        super().__init__((kernel_size, kernel_size, *channels), out_channels, bias)
+        a, b, k, self.stride = plain_sizes(type(self).__name__, in_channels, out_channels, kernel_size, stride)
+        self.in_channels, self.out_channels, self.kernel_size, self.padding = a, b, k, plain_padding(padding)
+        self._pads = ((self.padding,) * 2,) * 2 if isinstance(self.padding, int) else self.padding
+        super().__init__((k, k, b, a) if self.transposed else (k, k, a, b), b, bias)
 
     def _check(self, x):
         _check(self, self.weight, x, x.ndim == 4 and x.shape[3] == self.in_channels, f"(N, H, W, {self.in_channels})")
@@ -121,16 +112,6 @@ class _Convolution(_Weighted):
     def __repr__(self):
         return (f"{type(self).__name__}({self.in_channels}, {self.out_channels}, {self.kernel_size}, "
                 f"stride={self.stride}, padding={self.padding!r}, bias={hasattr(self, 'bias')})")
-
-
-def _pads(padding):
-    """"same", or ((top, bottom), (left, right)); an int p stands for ((p, p), (p, p))."""
-    if isinstance(padding, (int, np.integer)) and padding >= 0:
-        return ((padding, padding), (padding, padding))
-    if padding != "same" and (np.shape(padding) != (2, 2) or np.min(padding) < 0):
-        raise TinyganError(f"got padding {padding!r}, expected 'same', an int ≥ 0, or ((top, bottom), (left, right)): "
-                           "'same' with stride 1 keeps the size")
-    return padding if padding == "same" else tuple(map(tuple, padding))
 
 
 class Conv2D(_Convolution):
@@ -199,7 +180,7 @@ class SpectralNorm(Module):
         return normalised(x)
 
     def __repr__(self):
-        return f"SpectralNorm({self.layer!r})"
+        return f"{type(self).__name__}({self.layer!r})"
 
 
 def _unit(x):
@@ -222,14 +203,14 @@ class BatchNorm(Module):
     buffers = ("running_mean", "running_var")
 
     def __init__(self, features, *, momentum=0.9, eps=1e-5):
-        _check_counts("BatchNorm", features)
-        if not (isinstance(momentum, (int, float)) and isinstance(eps, (int, float)) and 0 <= momentum <= 1 and eps > 0):
+        self.features, = plain_sizes("BatchNorm", features)
+        self.momentum, self.eps = plain_number("momentum", momentum), plain_number("eps", eps)
+        if self.momentum > 1 or self.eps == 0:
             raise TinyganError(f"BatchNorm got momentum {momentum!r} and eps {eps!r}, expected 0 ≤ momentum ≤ 1 and eps > 0: "
                                "the usual ones are 0.9 and 1e-5")
-        self.features, self.momentum, self.eps = features, momentum, eps
-        self.gamma = Tensor(np.ones(features, np.float32), requires_grad=True)
-        self.beta = Tensor(np.zeros(features, np.float32), requires_grad=True)
-        self.running_mean, self.running_var = np.zeros(features, np.float32), np.ones(features, np.float32)
+        self.gamma = Tensor(np.ones(self.features, np.float32), requires_grad=True)
+        self.beta = Tensor(np.zeros(self.features, np.float32), requires_grad=True)
+        self.running_mean, self.running_var = np.zeros(self.features, np.float32), np.ones(self.features, np.float32)
 
     mixes_the_batch = property(lambda self: self.training)
 
@@ -255,7 +236,7 @@ class BatchNorm(Module):
         return y
 
     def __repr__(self):
-        return f"BatchNorm({self.features}, momentum={self.momentum}, eps={self.eps})"
+        return f"{type(self).__name__}({self.features}, momentum={self.momentum}, eps={self.eps})"
 
 
 def _blend(running_mean, running_var, mean, var, momentum, rest):
@@ -266,15 +247,13 @@ class LeakyReLU(Module):
     """y = x where x > 0, slope·x elsewhere"""
 
     def __init__(self, slope=0.2):
-        if not 0 <= slope < 1:
-            raise TinyganError(f"LeakyReLU got slope {slope}, expected 0 ≤ slope < 1: the usual one is 0.2")
-        self.slope = slope
+        self.slope = plain_number("slope", slope, 0, 1)
 
     def forward(self, x):
         return leaky_relu(x, self.slope)
 
     def __repr__(self):
-        return f"LeakyReLU({self.slope})"
+        return f"{type(self).__name__}({self.slope})"
 
 
 class Maxout(Module):
@@ -284,14 +263,13 @@ class Maxout(Module):
     Dense(…, pieces·k) it is the hidden layer of Goodfellow et al. (2013): k convex functions, each learned."""
 
     def __init__(self, pieces):
-        _check_counts("Maxout", pieces)
-        self.pieces = pieces
+        self.pieces, = plain_sizes("Maxout", pieces)
 
     def forward(self, x):
         return maxout(x, self.pieces)
 
     def __repr__(self):
-        return f"Maxout({self.pieces})"
+        return f"{type(self).__name__}({self.pieces})"
 
 
 class Tanh(Module):
@@ -319,14 +297,13 @@ class Reshape(Module):
     """(N, …) → (N, *shape)"""
 
     def __init__(self, *shape):
-        _check_counts("Reshape", *shape)
-        self.shape = shape
+        self.shape = tuple(plain_sizes("Reshape", *shape))
 
     def forward(self, x):
         return reshape(x, (x.shape[0], *self.shape))
 
     def __repr__(self):
-        return f"Reshape({', '.join(map(str, self.shape))})"
+        return f"{type(self).__name__}({', '.join(map(str, self.shape))})"
 
 
 class Flatten(Module):

@@ -1,4 +1,6 @@
 """What every layer and network can do, whatever it computes: name its arrays, give and take its state, move, change its mode."""
+from contextlib import contextmanager
+
 import numpy as np
 
 from .backend import like, to_device, to_numpy
@@ -10,9 +12,17 @@ class Module:
     """Something with parameters that maps a Tensor to a Tensor in forward(x).
 
     Parameters are the attributes that are Tensors with requires_grad, children those that are Modules (or lists of
-    them), both in the order of their definition; `buffers` names arrays that are part of the state but not trained."""
+    them), both in the order of their definition; `buffers` names arrays that are part of the state but not trained.
+    A parameter is frozen by requires_grad = False: no step moves it, and it stays part of the state. What is used in
+    several places, a layer or a Tensor, counts once, by the first of its names."""
     buffers = ()
     training = True
+    _parameters = frozenset()       # names: what requires a gradient when it is assigned stays a parameter when it is frozen
+
+    def __setattr__(self, name, value):
+        if isinstance(value, Tensor) and value.requires_grad and not value.edges:
+            super().__setattr__("_parameters", self._parameters | {name})
+        super().__setattr__(name, value)
 
     def __call__(self, x):
         return self.forward(x if isinstance(x, Tensor) else Tensor(x))
@@ -20,7 +30,7 @@ class Module:
     def __repr__(self):
         return f"{type(self).__name__}()"
 
-    def _children(self):
+    def named_children(self):
         """(name, module) for every direct child."""
         for name, value in vars(self).items():
             if isinstance(value, Module):
@@ -28,29 +38,36 @@ class Module:
             elif isinstance(value, (list, tuple)):
                 yield from ((f"{name}.{i}", item) for i, item in enumerate(value) if isinstance(item, Module))
 
-    def _named_modules(self, prefix=""):
-        """(prefix, module) for this module and everything below it, outermost first."""
-        yield prefix, self
-        for name, child in self._children():
-            yield from child._named_modules(f"{prefix}{name}.")
+    def named_modules(self, prefix="", found=None):
+        """{module: prefix} of this module and everything below it, outermost first."""
+        found = {} if found is None else found
+        if self not in found:
+            found[self] = prefix
+            for name, child in self.named_children():
+                child.named_modules(f"{prefix}{name}.", found)
+        return found
 
     def modules(self):
         """This module and all below it."""
-        return [module for _, module in self._named_modules()]
+        return list(self.named_modules())
 
     def named_parameters(self):
-        """[(name, Tensor)] in definition order."""
-        return [(prefix + name, value) for prefix, module in self._named_modules()
-                for name, value in vars(module).items() if isinstance(value, Tensor) and value.requires_grad]
+        """[(name, Tensor)] in definition order. A Tensor with edges is a result that a layer keeps, and no parameter."""
+        found = {}
+        for module, prefix in self.named_modules().items():
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor) and not value.edges and (value.requires_grad or name in module._parameters):
+                    found.setdefault(value, prefix + name)
+        return [(name, parameter) for parameter, name in found.items()]
 
     def parameters(self):
-        """All that is trained, in definition order: weight before bias, gamma before beta."""
+        """All that is trained or was, in definition order: weight before bias, gamma before beta."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def _places(self):
         """(name, owner, attribute) of every array of the state, which is owner.attribute: parameters first, then buffers."""
         return [(name, parameter, "data") for name, parameter in self.named_parameters()] + [
-            (prefix + name, module, name) for prefix, module in self._named_modules() for name in module.buffers]
+            (prefix + name, module, name) for module, prefix in self.named_modules().items() for name in module.buffers]
 
     def named_arrays(self):
         """[(name, array)] of all parameters, then of all buffers."""
@@ -102,8 +119,18 @@ class Module:
         """Evaluation mode: batch normalisation uses what it remembers, so each image stands for itself."""
         return self.train(False)
 
+    @contextmanager
+    def evaluating(self):
+        """with network.evaluating(): evaluation mode until the block ends, then each layer has its own mode again."""
+        modes = [(module, module.training) for module in self.modules()]
+        try:
+            yield self.eval()
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
     def initialise(self, rng, std=None):
         """Redraw all weights from the NumPy Generator rng: Glorot-uniform, or N(0, std²); biases 0, gamma 1, beta 0."""
-        for _, child in self._children():
+        for _, child in self.named_children():
             child.initialise(rng, std)
         return self

@@ -6,14 +6,14 @@ import numpy as np
 
 from . import group
 from .backend import array_module, like, to_numpy
-from .errors import TinyganError
+from .errors import TinyganError, plain_number
 from .fast import pick, pointwise
 from .tensor import Tensor
 
 
 class _Optimiser:
     def __init__(self, parameters, lr):
-        self.parameters, self.lr = list(parameters), lr
+        self.parameters, self.lr = list(parameters), plain_number("lr", lr)
         if not self.parameters:
             raise TinyganError(f"{type(self).__name__} got no parameters: give it network.parameters()")
 
@@ -23,8 +23,8 @@ class _Optimiser:
             parameter.grad = None
 
     def _with_gradient(self):
-        """(index, θ, ∂L/∂θ) as arrays, for every parameter that has a gradient: of the whole batch, if a group shares it."""
-        found = [(index, p) for index, p in enumerate(self.parameters) if p.grad is not None]
+        """(index, θ, ∂L/∂θ) as arrays, for all that has a gradient and is not frozen: of the whole batch, in a group."""
+        found = [(index, p) for index, p in enumerate(self.parameters) if p.grad is not None and p.requires_grad]
         means = group.current().means([p.grad.data for _, p in found])
         for (index, p), g in zip(found, means):
             p.data, p.grad = array_module(p.data).asarray(p.data, order="C"), Tensor(g)
@@ -63,7 +63,7 @@ class Adam(_Optimiser):
 
     def __init__(self, parameters, lr=2e-4, betas=(0.5, 0.999), eps=1e-8):
         super().__init__(parameters, lr)
-        self.betas, self.eps, self.t = tuple(betas), eps, 0
+        self.betas, self.eps, self.t = tuple(plain_number("beta", beta, 0, 1) for beta in betas), plain_number("eps", eps), 0
         self.m = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
         self.v = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
 

@@ -13,7 +13,7 @@ from . import checkpoint, group, umpire
 from .backend import array_module, at_hand, device_of, is_array, like, to_numpy
 from .checkpoint import games
 from .checkpoint.networks import one_by_one
-from .errors import TinyganError
+from .errors import TinyganError, integer
 from .fast.kernels import elementwise
 from .losses import LOSSES, gradient_penalty, r1_penalty, smoothed_discriminator_loss
 from .ops import concatenate, mean, sigmoid
@@ -37,13 +37,16 @@ class GAN:
                  seed=0, **rules):
         self.rules = umpire.Rules(**rules)
         umpire.check_loss(loss, self.rules)
-        self.generator, self.discriminator, self.latent, self.loss = generator, discriminator, latent, loss
+        self.generator, self.discriminator, self.loss = generator, discriminator, loss
+        self.latent = integer("latent", latent, 1)
         self.g_optimizer = g_optimizer or Adam(generator.parameters())
         self.d_optimizer = d_optimizer or Adam(discriminator.parameters())
+        umpire.check_players(self)
         self.averaged = copy.deepcopy(generator) if self.rules.averaging else generator
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(integer("seed", seed))
         self.workers = 1                           # how many shared the batches of the last fit
-        self.unseen = np.empty(0, np.int64)        # indices of the images still to come in this epoch
+        self.unseen = np.empty(0, np.int64)        # indices of the images still to come in this epoch,
+        self.mark = None                           # and what tells which images they are
         self.steps = 0
         self.history = {name: [] for name in ("d_loss", "g_loss", "d_real", "d_fake")}
         self.unread = []                           # metrics of the last steps, still on the device
@@ -73,13 +76,14 @@ class GAN:
         if rules.r1:
             d_loss = d_loss + rules.r1 / 2 * r1_penalty(D, x)
         self.d_optimizer.zero_grad()
-        d_loss.backward()
+        if d_loss.requires_grad:                   # D may be frozen as a whole
+            d_loss.backward()
         self.d_optimizer.step(fraction)
 
         # G's step.  Fresh noise, and D looks again: it has changed, and the graph above belongs to weights now gone.
         g_loss = g_loss_of(D(blur(G(team.share(z[N:])))))
         self.g_optimizer.zero_grad()
-        g_loss.backward(inputs=G.parameters())     # through D to G; D's own gradients are not even computed
+        g_loss.backward(inputs=[p for p in G.parameters() if p.requires_grad])      # through D, whose own are not computed
         self.g_optimizer.step(fraction)
 
         self._average()
@@ -88,7 +92,7 @@ class GAN:
         return dict(zip(self.history, team.means([d_loss.data, g_loss.data, *beliefs])))
 
     def fit(self, images, steps, batch_size=64, callbacks=(), workers=1):
-        """Play `steps` rounds on batches of `images` (N, …), reshuffled each epoch.
+        """Play `steps` rounds on batches of `images` (N, …), reshuffled each epoch. Other images than before begin one.
 
         Every callback is called as callback(gan, metrics) after each step; what it raises ends the training. Returns the
         history since the first step: {name of the metric: list of one float per step}.
@@ -97,6 +101,7 @@ class GAN:
         TinyganError for images that D cannot take or G cannot paint: wrong shape or dtype, NaN, values out of range.
         Diverged at the first loss or weight that is not finite (on a GPU up to 20 steps later: looking makes it wait)."""
         umpire.check_images(self, images, batch_size)
+        games.keep_order(self, images)
 
         def look():
             for callback in callbacks:
@@ -108,7 +113,7 @@ class GAN:
         try:
             with group.sharing(workers, batch_size, device_of(self.generator.arrays()[0])) as team:
                 self.workers = team.size
-                for _ in range(steps):
+                for _ in range(integer("steps", steps)):
                     metrics = self.step(images[self._next_batch(len(images), batch_size)])
                     self.unread.append(metrics)
                     team.first(look)
@@ -129,14 +134,8 @@ class GAN:
     def generate(self, z):
         """The samples that belong to the given noise, an array (n, latent), as a NumPy array. Evaluation mode: each z
         stands for itself, but for the last digits."""
-        G = self.averaged
-        was_training = G.training
-        G.eval()
-        try:
-            with no_grad():
-                return to_numpy(G(Tensor(self._like_weights(z))))
-        finally:
-            G.train(was_training)
+        with self.averaged.evaluating() as G, no_grad():
+            return to_numpy(G(Tensor(self._like_weights(z))))
 
     def to(self, device):
         """Move both networks to "cpu" or "cuda"; the optimisers follow with their next step."""
@@ -153,12 +152,7 @@ class GAN:
         umpire.check_finite(self)
         checkpoint.write(path, *games.described(self))
 
-    @classmethod
-    def load(cls, path):
-        """The GAN that save() wrote, on the CPU: it goes on exactly where the other stopped.
-
-        TinyganError for a missing, damaged or foreign file."""
-        return games.restored(cls, path)
+    load = classmethod(games.restored)     # (path, generator=None, discriminator=None) → the GAN that save() wrote
 
     def noise(self, n):
         """z ~ N(0, I), a Tensor (n, latent), drawn on the host so that every device sees the same numbers."""
@@ -192,8 +186,9 @@ class GAN:
         Early on the decay is smaller, so that the start does not linger: the mean is over the last t/10 steps or so."""
         if self.rules.averaging:
             decay = min(self.rules.averaging, (1 + self.steps) / (10 + self.steps))
-            for kept, now in zip(self.averaged.arrays(), self.generator.arrays()):
-                elementwise(_move_towards, kept, now, numbers=(1 - decay,))
+            now = dict(self.generator.named_arrays())
+            for name, kept in self.averaged.named_arrays():
+                elementwise(_move_towards, kept, now[name], numbers=(1 - decay,))
 
     def _next_batch(self, total, batch_size):
         """The indices of the next batch. Each epoch passes through all images once, in a new order; an epoch's last few

@@ -5,7 +5,7 @@ from math import inf
 import numpy as np
 
 from .backend import all_finite, is_array
-from .errors import Diverged, TinyganError
+from .errors import Diverged, TinyganError, integer, plain_number
 from .layers import Sigmoid, Tanh
 from .losses import LOSSES
 
@@ -33,11 +33,11 @@ class Rules:
 
     def __post_init__(self):
         for rule in fields(self):
-            value, least, below = getattr(self, rule.name), rule.metadata["least"], rule.metadata["below"]
-            left_out = value is None and rule.default is None
-            if not left_out and not least <= value < below:
-                raise TinyganError(f"got {rule.name} {value}, expected {least} ≤ {rule.name} < {below}: "
-                                   "give such a number, or leave it out")
+            value = getattr(self, rule.name)
+            if value is not None or rule.default is not None:
+                plain = plain_number(rule.name, value, rule.metadata["least"], rule.metadata["below"])
+                whole = rule.type is int and plain.is_integer()             # 1e4 steps are 10000
+                object.__setattr__(self, rule.name, int(plain) if whole else plain)
 
     @classmethod
     def names(cls):
@@ -62,13 +62,27 @@ def check_loss(loss, rules):
                            f"{' or '.join(BELIEFS)}: leave label_smoothing out, or take one of these losses")
 
 
+def check_players(gan):
+    """TinyganError unless G and D have weights of their own, and each optimiser those of its network or some of them."""
+    G, D = set(gan.generator.parameters()), set(gan.discriminator.parameters())
+    if G & D:
+        raise TinyganError(f"got a generator and a discriminator with {len(G & D)} parameters in common, expected none, as "
+                           "what is good for one is bad for the other: give each its own, as copy.deepcopy makes them")
+    for name, player, own in (("g_optimizer", "generator", G), ("d_optimizer", "discriminator", D)):
+        foreign = set(getattr(gan, name).parameters) - own
+        if foreign:
+            raise TinyganError(f"got a {name} with {len(foreign)} parameters that are not the {player}'s, expected its own "
+                               f"alone: make it of {player}.parameters()")
+
+
 def check_images(gan, images, batch_size):
     """TinyganError for images that D cannot take or G cannot paint, and for a batch size that they are too few for."""
+    check_players(gan)
     if not is_array(images) or images.dtype.kind != "f":
         kind = getattr(images, "dtype", type(images).__name__)
         raise TinyganError(f"got images as {kind}, expected an array of float32: "
                            "for bytes from 0 to 255 use images.astype('float32') / 127.5 - 1")
-    if not 1 <= batch_size <= len(images):
+    if integer("batch size", batch_size, 1) > len(images):
         raise TinyganError(f"got batch size {batch_size} and {len(images)} images, expected a batch of 1 to {len(images)}: "
                            "give more images, or another batch size")
     painted = gan.generate(np.zeros((1, gan.latent))).shape[1:]
@@ -79,11 +93,17 @@ def check_images(gan, images, batch_size):
     if not np.isfinite(low + high):
         raise TinyganError("got images with NaN or infinite values, expected finite ones: "
                            "remove them first, one is enough to spoil every weight")
-    last = type(gan.generator.modules()[-1])
+    last = type(_last(gan.generator))
     least, most = RANGES.get(last, (low, high))         # another last layer can paint any number
     if not (least <= low and high <= most):
         raise TinyganError(f"got images in [{low:g}, {high:g}], expected [{least}, {most}], where a generator that ends in "
                            f"{last.__name__} paints: rescale the images, or D tells them apart by their range alone")
+
+
+def _last(module):
+    """The layer that a network ends in."""
+    children = list(module.named_children())
+    return _last(children[-1][1]) if children else module
 
 
 def check_finite(gan):

@@ -1,13 +1,17 @@
 """Files that survive: arrays and a description in one .npz, without pickle, never half written, never trusted when read.
 
 Written beside its place, flushed to the disk, then moved there: at every moment a whole file stands at `path`, whatever
-kills the process. The one that it replaces can stay as `….previous.npz`.
+kills the process and whoever else writes there. The one that it replaces can stay as `….previous.npz`. Where a symbolic
+link stands in the place of either, the file that it points to is written, and the link stays.
 """
+import errno
 import json
 import os
 import shutil
+import uuid
 import zipfile
 import zlib
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,7 @@ from numpy.lib import format as npy
 from ..errors import TinyganError, brief
 
 KINDS = "fiubU"         # of numbers and text: all that is ever written
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}        # what a system says when there is no room
 
 
 def previous(path):
@@ -25,49 +30,65 @@ def previous(path):
 
 
 def write(path, description, arrays, keep=True):
-    """Write `description` (what JSON can hold) and `arrays` {name: NumPy array} to path.
+    """Write `description` (what JSON can hold, and NumPy's numbers) and `arrays` {name: NumPy array} to path, or to the file
+    that a link at `path` points to.
 
     keep: let the file that stood there live on under its other name.
-
-    TinyganError if the disk is full or the folder cannot be written to; the file that stood there stands there still."""
-    path = Path(path)
-    unfinished = path.with_name(path.name + ".unfinished")
+    TinyganError if the disk is full or the file cannot be written; the one that stood there stands there still."""
+    path, second = Path(path), previous(path)
+    for place in (path, second) if keep else (path,):
+        if os.path.isdir(place):
+            raise TinyganError(f"{place} is a folder, expected a file or nothing there: give the path of a file, "
+                               f"such as {place / 'checkpoint.npz'}, or move the folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as file:
-            np.savez(file, description=np.array(json.dumps(description)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        if keep and path.exists():
-            _keep(path)
-        os.replace(unfinished, path)
-        _flush_folder(path.parent)
+        with _beside(path) as unfinished:
+            with open(unfinished, "xb") as file:
+                np.savez(file, description=np.array(json.dumps(description, default=lambda x: x.tolist())), **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            if keep and path.exists():
+                _keep(path, second)
+        _flush_folder(path.resolve().parent)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        kept = "what stood there before is untouched" if path.exists() else "nothing stands there"
-        raise TinyganError(f"{path} could not be written ({error.strerror or error}): make room or choose another "
+        kept = "what stood there before is untouched" if os.path.exists(path) else "nothing stands there"
+        remedy = "make room or " if error.errno in FULL else ""
+        raise TinyganError(f"{path} could not be written ({error.strerror or error}): {remedy}choose another "
                            f"folder; {kept}") from error
 
 
-def _keep(path):
-    """Give the file at `path` its second name, previous(path), so that it outlives being replaced."""
-    second = path.with_name(path.name + ".second")
-    second.unlink(missing_ok=True)
+@contextmanager
+def _beside(path):
+    """The path of a file yet to be made, beside the one at `path` or the one that it links to, which it replaces at the end.
+
+    Its name is its own: two processes that write to one place do not meet."""
+    place = Path(os.path.realpath(path))
+    unfinished = place.with_name(f"{place.name}.{uuid.uuid4().hex}.unfinished")
     try:
-        os.link(path, second)
-    except OSError:                     # a file system without links
-        shutil.copyfile(path, second)
-    os.replace(second, previous(path))
+        yield unfinished
+        os.replace(unfinished, place)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _keep(path, second):
+    """Give the file at `path` a second name, so that it outlives being replaced."""
+    with _beside(second) as name:
+        try:
+            os.link(os.path.realpath(path), name)
+        except OSError:                     # a file system without links
+            shutil.copyfile(path, name)
 
 
 def _flush_folder(folder):
-    """Let the new name reach the disk too, where the system can be asked to."""
+    """Let the new name reach the disk too, where the system can be asked to. The file is whole under it anyway."""
     if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with suppress(OSError):             # network shares refuse it
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def read(path):
@@ -80,8 +101,12 @@ def read(path):
         with zipfile.ZipFile(path) as archive:
             arrays = {member.filename.removesuffix(".npy"): _array(archive, member, path) for member in archive.infolist()}
         return json.loads(str(arrays.pop("description"))), arrays
-    except FileNotFoundError:
-        raise TinyganError(f"there is no checkpoint {path}: give the path of a checkpoint.npz that tinygan wrote") from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise TinyganError(f"there is no checkpoint {path}, as it {what}: give the path of a checkpoint.npz that tinygan "
+                           "wrote") from None
+    except PermissionError as error:
+        raise TinyganError(f"{path} could not be read ({error.strerror}): allow it to be read, or give another") from error
     except (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError,
             SyntaxError, OverflowError, RecursionError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise damaged(path, error) from error

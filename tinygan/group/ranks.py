@@ -101,7 +101,7 @@ class Several(Alone):
         return self._sums([array], 1)[0]
 
     def means(self, arrays):
-        return self._sums(arrays, self._weight)
+        return self._sums(arrays, self._weight) if arrays else []
 
     def _sums(self, arrays, weight):
         """[Σ_r weight_r·array_r of each]: one after the other they make up the message."""

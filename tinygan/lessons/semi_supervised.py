@@ -156,8 +156,8 @@ def play(it, k):
 
         def look(step):
             if step % -(-steps // 20) == 0 or step == steps:
-                curve.append((step, 100 * (1 - tg.metrics.accuracy(D.eval(), test, truth))))
-                D.train()
+                with D.evaluating():
+                    curve.append((step, 100 * (1 - tg.metrics.accuracy(D, test, truth))))
         trainer(D, *data, steps, rng, look)
 
     learn(ALONE, train_alone, images[few], labels[few], steps=it.steps(400, 2_000))

@@ -26,13 +26,10 @@ def landscape(gan, samples, extent):
     left, right, bottom, top = extent
     x, y = np.meshgrid(np.linspace(left, right, SIDE), np.linspace(bottom, top, SIDE))
     points = np.stack([x.ravel(), y.ravel()], axis=1)                   # (SIDE², 2)
-    D, was_training, weight = gan.discriminator, gan.discriminator.training, gan.discriminator.parameters()[0].data
-    D.eval()
-    try:
+    weight = gan.discriminator.parameters()[0].data
+    with gan.discriminator.evaluating() as D:
         with no_grad():
             surface = gan.verdict(D(Tensor(like(points, weight)))).data
         at = Tensor(like(samples, weight), requires_grad=True)
         slope, = grad(LOSSES[gan.loss][1](D(at)), at)
-    finally:
-        D.train(was_training)
     return to_numpy(surface).reshape(SIDE, SIDE), -len(samples) * to_numpy(slope)

@@ -93,7 +93,7 @@ def _clear(folder):
 
 def write_config(folder, config):
     """config.json: what was run, enough to run it again."""
-    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    write_text(folder / "config.json", json.dumps(config, indent=1, default=lambda number: number.tolist()) + "\n")
 
 
 def read_config(path):

@@ -5,7 +5,7 @@ from typing import Callable
 import numpy as np
 
 from .. import data, layers, models
-from ..errors import TinyganError
+from ..errors import TinyganError, plain_number
 from ..optim import Adam
 from ..theory import dirac, gauss1d
 from ..training import GAN
@@ -96,8 +96,8 @@ def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **rules):
         raise TinyganError(f"got noise_steps {rules['noise_steps']} and no instance noise that could fall over them, expected "
                            "both: give instance_noise too, or leave noise_steps out")
     for name, lr, optimiser in (("g_lr", g_lr, gan.g_optimizer), ("d_lr", d_lr, gan.d_optimizer)):
-        if lr is not None and not 0 < lr < np.inf:
+        if lr is not None and not plain_number(name, lr):
             raise TinyganError(f"got {name} {lr}, expected a number above 0: try 0.001")
-        optimiser.lr = optimiser.lr if lr is None else lr
+        optimiser.lr = optimiser.lr if lr is None else plain_number(name, lr)
     return GAN(gan.generator, gan.discriminator, gan.latent, gan.loss, gan.g_optimizer, gan.d_optimizer, seed=seed,
                **asdict(gan.rules) | rules)
