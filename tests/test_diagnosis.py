@@ -193,7 +193,8 @@ def test_points(keep, shift, fault):
 LATTICE = np.array([[x, y] for x in range(10) for y in range(10)], float)       # spread √8.25 = 2.87: near is 0.29
 
 
-@pytest.mark.parametrize("hits, verdict", [(91, "The samples lie where the data is"), (89, "Many samples lie beside the data")])
+@pytest.mark.parametrize("hits, verdict", [(91, "The samples lie where the data is"),
+                                           (89, "Many samples lie beside the data")])
 def test_precision_by_hand(hits, verdict):
     made = LATTICE.copy()
     made[hits:] += 0.5
@@ -201,7 +202,8 @@ def test_precision_by_hand(hits, verdict):
 
 
 @pytest.mark.parametrize("reached, verdict", [(96, "All of the data is reached"), (94, "Parts of the data are missed"),
-                                              (76, "Parts of the data are missed"), (74, "Collapse: much of the data is never made")])
+                                              (76, "Parts of the data are missed"),
+                                              (74, "Collapse: much of the data is never made")])
 def test_coverage_by_hand(reached, verdict):
     said = diagnosis._coverage(LATTICE[:reached], LATTICE)
     assert said == f"{verdict}: {reached}% of the real points have a sample within 0.29."

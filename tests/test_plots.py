@@ -183,7 +183,7 @@ DRAWN = {                       # every function that draws with matplotlib → 
     "landscape": lambda: plots.landscape(3, RING, RING, np.linspace(0, 1, 400).reshape(20, 20), RING[:5], (-2, 2, -2, 2)),
     "optimal": lambda: pictures.optimal(gauss1d.X, [("q", STORY[0].q, STORY[1].q, STORY[0].belief, PULLS)] * 2),
     "game": lambda: pictures.game(gauss1d.X, STORY[0].q, STORY, [0, 2]),
-    "portrait": lambda: pictures.portrait({"a": np.ones((4, 2)), "b": np.ones((4, 2))}, {"a": WAY, "b": WAY}, None, 2, "title"),
+    "portrait": lambda: pictures.portrait(dict.fromkeys("ab", np.ones((4, 2))), dict.fromkeys("ab", WAY), None, 2, "title"),
     "augmentation": lambda: augmentation.picture(
         {(n, way): [9.0] for n in augmentation.DIGITS_PER_CLASS for way in augmentation.WAYS}),
     "semi_supervised": lambda: semi_supervised.picture(

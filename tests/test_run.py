@@ -87,9 +87,11 @@ def linked(folder):
 @pytest.mark.parametrize("harm, word", [
     (lambda folder: (folder / "thesis.txt").write_text("years of work"), "thesis.txt in it is not tinygan's"),
     (lambda folder: (folder / "samples-1-best.png").write_text("mine"), "samples-1-best.png in it"),
+    (lambda folder: (folder / "losses.png.bak").write_text("mine"), "losses.png.bak in it"),
     (lambda folder: (folder / "losses.png").mkdir(), "losses.png in it"),
     (lambda folder: (folder / "losses.png").symlink_to("config.json"), "losses.png in it"),
     (lambda folder: (folder / "config.json").write_text('{"model_type": "llama", "steps": 3}'), "no config.json that"),
+    (lambda folder: (folder / "config.json").write_text('{"preset": "ts-jest", "seed": 1}'), "no config.json that"),
     (lambda folder: (folder / "config.json").write_text("[1]"), "no config.json that"),
     (lambda folder: (folder / "config.json").write_text("{"), "no config.json that"),
     (lambda folder: (folder / "config.json").unlink(), "no config.json that"),
@@ -215,6 +217,19 @@ def test_a_disk_that_fills_at_a_picture(tmp_path, monkeypatch, capsys):
     assert tg.GAN.load(folder / "checkpoint.npz").steps == 2 and not list(folder.glob("*.png"))
     run.resume(folder, quiet=True)
     assert (folder / "losses.png").is_file() and (folder / "report.html").is_file()
+
+
+def test_a_run_that_explodes_is_drawn_and_called_so(tmp_path, monkeypatch):
+    """Its points lie beyond what half precision holds."""
+    monkeypatch.setattr(run.callbacks, "FRAMES", 1)
+    run.train("ring", tmp_path / "run", steps=110, quiet=True, workers=1, stabilisers={"g_lr": 10.0, "d_lr": 10.0})
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "The losses exploded" in page and "is a finite number" not in page
+
+
+def test_half_precision_keeps_what_it_can():
+    found = run.callbacks.half(np.array([1.0, 1e6, -1e9, -2.0, np.nan]))
+    assert found.dtype == np.float16 and np.array_equal(found, np.array([1, 65504, -65504, -2, np.nan]), equal_nan=True)
 
 
 # Words, streams and signals

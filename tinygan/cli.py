@@ -174,7 +174,8 @@ def _train(options):
 def _lesson(options):
     if options.name is None:
         if options.full or options.data or options.out or options.steps is not None or options.overwrite:
-            raise TinyganError(f"got options and no lesson, expected the name of one: choose one of {', '.join(lessons.LESSONS)}")
+            raise TinyganError("got options and no lesson, expected the name of one: choose one of "
+                               f"{', '.join(lessons.LESSONS)}")
         print("\n".join(f"  {name:16} {lessons.about(name)}" for name in lessons.LESSONS))
         return
     lessons.run(options.name, options.out, options.seed, options.full, options.data, options.steps, options.overwrite,
@@ -191,7 +192,8 @@ def _sample(options):
     gan = GAN.load(options.run / "checkpoint.npz")
     files = [out, out.with_suffix(".png")] if options.walk else [out]
     for file in files:
-        check_place(file, options.overwrite and not _of_a_training(file), " with --out, or --overwrite")
+        check_place(file, options.overwrite and not _of_a_training(file),
+                    " with --out" if options.overwrite else " with --out, or --overwrite")
     if options.walk:
         animation.walk(gan, *files, n, seed)
     else:

@@ -249,4 +249,4 @@ class Watch:
 
 def spread(samples):
     """√ of the variance from sample to sample, averaged over pixels or coordinates."""
-    return float(np.sqrt(np.var(samples, axis=0).mean()))
+    return float(np.sqrt(np.var(samples, axis=0, dtype=np.float64).mean()))

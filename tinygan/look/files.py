@@ -33,7 +33,8 @@ def write_text(path, text):
 def check_place(path, overwrite=False, advice=""):
     """TinyganError unless a file can be made at `path`, so that it is said before the work and not after it.
 
-    overwrite: a file that stands there may be replaced; a folder, a link or a device never is. advice: what else can be done."""
+    overwrite: a file that stands there may be replaced; a folder, a link or a device never is.
+    advice: what else can be done about one that stands there."""
     path = Path(path)
     if os.path.lexists(path) and not (overwrite and path.is_file() and not path.is_symlink()):
         raise TinyganError(f"{path} exists already and is left as it is: choose another name{advice}")

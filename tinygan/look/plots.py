@@ -178,6 +178,7 @@ def landscape(step, points, real, surface, arrows, extent, beliefs=True):
     figure.colorbar(shades, label="σ(D(x)): D's belief that x is real" if beliefs else "D(x), its score", shrink=0.8)
     axis.scatter(*real.T, s=12, color=GREY, linewidths=0, label="real")
     axis.scatter(*points.T, s=5, color=ORANGE, linewidths=0, label="generated")
+    arrows = arrows.astype(np.float64)                                   # half precision holds no square of 300
     lengths = np.linalg.norm(arrows, axis=1)
     longest = max(np.percentile(lengths, 90), np.finfo(float).tiny)      # the longest tenth is cut to this length
     cut = arrows / np.maximum(lengths, longest)[:, None] * (extent[1] - extent[0]) / 10

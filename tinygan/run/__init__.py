@@ -146,8 +146,8 @@ def _play(folder, config, gan, real, frames, say, quiet):
         try:
             _show(gan, real, frames, folder, config, say)
         except (OSError, TinyganError) as error:
-            raise TinyganError(f"{error}. The checkpoint of step {gan.steps} is whole: `tinygan train --resume {folder}` draws "
-                               "the pictures again") from error
+            raise TinyganError(f"{error}. The checkpoint of step {gan.steps} is whole: `tinygan train --resume {folder}` "
+                               "draws the pictures again") from error
 
     team.first(begin)
     with Progress(steps, gan.steps, batch_size, quiet or team.rank > 0) as progress, stop_after_step() as stop:

@@ -58,10 +58,10 @@ class Frames:
     def take(self, gan):
         if not self.taken or self.taken[-1][0] != gan.steps:
             samples = gan.generate(self.noise)
-            self.taken.append((gan.steps, samples.astype(np.float16)))
+            self.taken.append((gan.steps, half(samples)))
             if self.extent:
                 seen = landscape(gan, samples[:ARROWS], self.extent)
-                self.landscapes.append([array.astype(np.float16) for array in seen])
+                self.landscapes.append([half(array) for array in seen])
 
     def of_progress(self):
         """[(step, 8 samples)] at the frames nearest to PROGRESS_MOMENTS."""
@@ -85,6 +85,12 @@ class Frames:
             return taken, seen
         except (KeyError, TypeError) as error:
             raise checkpoint.damaged(path, error) from error
+
+
+def half(array):
+    """In half precision, which is enough to draw; what lies beyond its range, as points of an exploded game, at its edge."""
+    largest = np.finfo(np.float16).max
+    return array.clip(-largest, largest).astype(np.float16)
 
 
 class Progress:
