@@ -266,13 +266,14 @@ def test_a_frozen_layer_stays_and_all_else_goes_on(images, tmp_path):
     assert same(gan, again) and all((p.data != b).any() for p, b in zip(frozen, before))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("part, other", [("generator", "discriminator"), ("discriminator", "generator")])
-def test_a_player_that_is_frozen_as_a_whole(part, other, images):
+def test_a_player_that_is_frozen_as_a_whole(part, other, workers, images):
     gan = tiny()
     for parameter in getattr(gan, part).parameters():
         parameter.requires_grad = False
     weights = [[p.data.copy() for p in getattr(gan, name).parameters()] for name in (part, other)]
-    history = gan.fit(images, 2, 8)
+    history = gan.fit(images, 2, 8, workers=workers)
     assert np.isfinite(history["d_loss"]).all()
     assert all(np.array_equal(a, p.data) for a, p in zip(weights[0], getattr(gan, part).parameters()))
     assert any((a != p.data).any() for a, p in zip(weights[1], getattr(gan, other).parameters()))
