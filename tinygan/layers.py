@@ -223,7 +223,7 @@ class BatchNorm(Module):
 
     def __init__(self, features, *, momentum=0.9, eps=1e-5):
         _check_counts("BatchNorm", features)
-        if not (isinstance(momentum, (int, float)) and isinstance(eps, (int, float)) and 0 <= momentum <= 1 and eps > 0):
+        if not (backend.is_number(momentum) and backend.is_number(eps) and 0 <= momentum <= 1 and eps > 0):
             raise TinyganError(f"BatchNorm got momentum {momentum!r} and eps {eps!r}, expected 0 ≤ momentum ≤ 1 and eps > 0: "
                                "the usual ones are 0.9 and 1e-5")
         self.features, self.momentum, self.eps = features, momentum, eps
@@ -245,8 +245,8 @@ class BatchNorm(Module):
             scale = self.gamma / sqrt(Tensor(self.running_var) + self.eps)
             y = (x - Tensor(self.running_mean)) * scale + self.beta
             return y if slope is None else leaky_relu(y, slope)
-        if x.size == self.features:
-            raise TinyganError(f"{self} got one row, {x.shape}, in training mode, expected several, as one has no variance: "
+        if x.size <= self.features:
+            raise TinyganError(f"{self} got one row or none, {x.shape}, in training mode, expected several, as one has no variance: "
                                "use a larger batch, or .eval()")
         y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps, slope)
         # New arrays, never in place: a checkpoint or a copy may still hold the old ones.
@@ -333,4 +333,4 @@ class Flatten(Module):
     """(N, …) → (N, features)"""
 
     def forward(self, x):
-        return reshape(x, (x.shape[0], x.size // x.shape[0]))
+        return reshape(x, (x.shape[0], math.prod(x.shape[1:])))

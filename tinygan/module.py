@@ -9,8 +9,8 @@ from .tensor import Tensor
 class Module:
     """Something with parameters that maps a Tensor to a Tensor in forward(x).
 
-    Parameters are the attributes that are Tensors with requires_grad, children those that are Modules (or lists of
-    them), both in the order of their definition; `buffers` names arrays that are part of the state but not trained."""
+    Parameters are the attributes that are Tensors with requires_grad and not computed, children those that are Modules (or
+    lists of them), both in the order of their definition; `buffers` names arrays that are part of the state but not trained."""
     buffers = ()
     training = True
 
@@ -41,7 +41,8 @@ class Module:
     def named_parameters(self):
         """[(name, Tensor)] in definition order."""
         return [(prefix + name, value) for prefix, module in self._named_modules()
-                for name, value in vars(module).items() if isinstance(value, Tensor) and value.requires_grad]
+                for name, value in vars(module).items()
+                if isinstance(value, Tensor) and value.requires_grad and not value.edges]
 
     def parameters(self):
         """All that is trained, in definition order: weight before bias, gamma before beta."""
@@ -90,7 +91,7 @@ class Module:
 
     def astype(self, dtype):
         """Turn parameters and buffers into float32 or float64."""
-        return self._replace(lambda _, array: array.astype(dtype))
+        return self._replace(lambda _, array: array.astype(dtype, order="C"))
 
     def train(self, training=True):
         """Training mode: batch normalisation uses the statistics of the batch and remembers them."""
