@@ -92,3 +92,10 @@ def test_a_walk_on_a_line_is_refused(tmp_path):
     gan = tg.GAN(models.point_generator(latent=1), models.point_discriminator(), latent=1)
     with pytest.raises(tg.TinyganError, match="great circle"):
         animation.walk(gan, tmp_path / "w.gif", tmp_path / "w.png")
+
+
+def test_a_great_circle_from_a_point_to_itself_stays_there():
+    a = np.array([3.0, 0.0, 4.0])
+    np.testing.assert_allclose(animation.slerp(a, a, [0, 0.3, 1]), [a] * 3)
+    b = a + [0, 1e-6, 0]
+    np.testing.assert_allclose(animation.slerp(a, b, [0, 0.5, 1]), [a, (a + b) / 2, b], rtol=1e-6, atol=1e-9)

@@ -77,3 +77,31 @@ def test_importing_tinygan_is_light():
     heavy = ("cupy", "matplotlib", "PIL", "pooch", "tqdm", "torch", "scipy")
     code = f"import sys, tinygan; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_like_lies_row_after_row(dtype):
+    array = backend.like(np.arange(6.0).reshape(2, 3).T, np.ones(3, dtype))
+    assert array.flags.c_contiguous and array.tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
+def test_a_kernel_writes_into_an_array_that_lies_column_after_column():
+    array = np.asfortranarray(np.zeros((3, 2)))
+
+    def kernel(kept, now, columns, number):
+        kept += now * columns + number
+
+    kernels.elementwise(kernel, array, np.ones((3, 2)), columns=(np.array([1.0, 2.0]),), numbers=(10,))
+    np.testing.assert_array_equal(array, [[11, 12]] * 3)
+
+
+def test_sums_of_no_rows_are_zero():
+    np.testing.assert_array_equal(kernels.column_sums(np.zeros((0, 3))), np.zeros(3))
+    total, = kernels.sums_of_rows(lambda x, column: (x * column,), np.zeros((0, 3)), columns=(np.ones(3),))
+    np.testing.assert_array_equal(total, np.zeros(3))
+
+
+def test_finite_numbers_whose_sum_overflows_are_finite():
+    large = np.full(2, 3e38, np.float32)
+    assert backend.all_finite(large, -large) and backend.all_finite(np.ones(1), np.full(2, 1e308))
+    assert not backend.all_finite(large, np.array([np.inf, -np.inf], np.float32))

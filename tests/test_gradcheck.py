@@ -221,3 +221,11 @@ def test_a_smooth_functions_parameters_are_left_as_they_are(rng):
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
     assert all(p.grad is None for p in net.parameters())
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_check_records_within_no_grad(order, rng):
+    with tg.no_grad():
+        assert tg.check_gradients(ops.exp, rng.standard_normal(3), order=order).max_error < 1e-6
+        with pytest.raises(tg.GradientError):
+            tg.check_gradients(WRONG["sign"], rng.standard_normal(3), order=order)

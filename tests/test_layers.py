@@ -472,3 +472,68 @@ def test_a_shared_weight_is_shared_again():
             build(repr(network), 100, wrong)
     with pytest.raises(tg.TinyganError, match="more than 4 weights"):
         build("Sequential(Dense(2, 2), Dense(999, 999))", 4, {"layers.1.weight": "layers.0.weight"})
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("layer, shape, result", [
+    (tg.Flatten(), (0, 2, 3), (0, 6)), (tg.Reshape(2, 3), (0, 6), (0, 2, 3)), (tg.Dense(3, 2), (0, 3), (0, 2)),
+    (tg.Conv2D(2, 3, 3, stride=2), (0, 5, 5, 2), (0, 3, 3, 3)), (tg.Maxout(2), (0, 6), (0, 3)),
+    (tg.Conv2DTranspose(2, 3, 4, stride=2), (0, 5, 5, 2), (0, 10, 10, 3)), (tg.LeakyReLU(), (0, 3), (0, 3)),
+    (tg.Conv2DTranspose(2, 1, 4, stride=2), (0, 5, 5, 2), (0, 10, 10, 1)), (tg.Softplus(), (0, 3), (0, 3)),
+    (tg.BatchNorm(3).eval(), (0, 4, 3), (0, 4, 3)), (tg.SpectralNorm(tg.Dense(3, 2)), (0, 3), (0, 2))], ids=repr)
+def test_a_batch_of_nothing_comes_out_as_nothing(layer, shape, result, plain):
+    def both_ways():
+        x = tg.Tensor(np.zeros(shape, np.float32), True)
+        y = layer(x)
+        return y.shape, tg.grad(y.sum(), [x, *layer.parameters()])
+
+    with tg.plain() if plain else tg.tensor.set_grad_enabled(True):
+        got, (g, *others) = both_ways()
+    assert got == result and g.shape == shape
+    for gradient in others:
+        np.testing.assert_array_equal(gradient.data, 0)
+
+
+def test_batch_norm_refuses_a_batch_of_nothing():
+    with pytest.raises(tg.TinyganError, match="none"):
+        tg.BatchNorm(3)(np.zeros((0, 3), np.float32))
+
+
+class Remembers(tg.Module):
+    def __init__(self):
+        self.dense = tg.Dense(2, 2)
+
+    def forward(self, x):
+        self.h = self.dense(x)
+        return self.h
+
+
+def test_what_a_layer_keeps_of_a_pass_is_no_parameter():
+    net = Remembers()
+    before = [name for name, _ in net.named_parameters()]
+    net(np.ones((3, 2), np.float32)).sum().backward()
+    assert [name for name, _ in net.named_parameters()] == before == ["dense.weight", "dense.bias"] == list(net.state_dict())
+
+
+def test_arrays_that_are_taken_over_lie_row_after_row(rng):
+    """Fortran's order comes with the transpose of another library's weights."""
+    net = tg.Sequential(tg.Dense(3, 2))
+    state = {"layers.0.weight": rng.standard_normal((2, 3)).T, "layers.0.bias": np.ones(4)[::2]}
+    for taken in (lambda: net.load_state_dict(state), lambda: net.astype(np.float64), lambda: net.to("cpu")):
+        taken()
+        assert all(array.flags.c_contiguous for array in net.arrays())
+        np.testing.assert_allclose(net.layers[0].weight.data, state["layers.0.weight"], rtol=1e-6)
+        net.layers[0].weight.data = np.asfortranarray(net.layers[0].weight.data)
+
+
+@pytest.mark.parametrize("way", ["loaded", "assigned"])
+def test_the_average_of_transposed_weights_moves(way, rng):
+    G, D = tg.models.point_generator(width=4), tg.models.point_discriminator(width=4)
+    if way == "loaded":
+        G.load_state_dict({name: np.asfortranarray(array) for name, array in G.state_dict().items()})
+    else:
+        G.layers[2].weight.data = np.asfortranarray(G.layers[2].weight.data)
+    gan = tg.GAN(G, D, latent=2, averaging=0.9)
+    before = gan.averaged.state_dict()
+    gan.step(rng.standard_normal((8, 2)).astype(np.float32))
+    assert all((before[name] != array).any() for name, array in gan.averaged.state_dict().items())

@@ -198,3 +198,55 @@ def test_softmax_and_cross_entropy_at_extremes(rng):
     np.testing.assert_allclose(g.data, [[0, 0, 0], [1 / 6, -1 / 3, 1 / 6]], atol=1e-12)
     tg.check_gradients(losses.softmax, rng.standard_normal((4, 3)), order=2)
     assert losses.cross_entropy(tg.Tensor(a.data.astype(np.float32)), [0, 1]).dtype == np.float32
+
+
+# Penalties are gradients: they are computed where nothing else is recorded
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_penalties_under_no_grad(frozen, training, rng):
+    D = tg.Sequential(tg.Dense(3, 1)).astype(np.float64).train(training)
+    D.layers[0].weight.requires_grad = D.layers[0].bias.requires_grad = not frozen
+    square = (D.layers[0].weight.data ** 2).sum()                       # D(x) = x W + b has the slope W everywhere
+    x = rng.standard_normal((2, 5, 3))
+    with tg.no_grad():
+        r1, penalty = losses.r1_penalty(D, x[0]), losses.gradient_penalty(D, *x, rng)
+    np.testing.assert_allclose([float(r1), float(penalty)], [square, (np.sqrt(square) - 1) ** 2])
+    assert not r1.requires_grad and not penalty.requires_grad
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64, np.array])
+def test_smoothing_takes_the_logits_dtype(kind):
+    a = tg.Tensor(np.array([[0.5], [-1.0]], np.float32), True)
+    loss = losses.smoothed_discriminator_loss(a, a, kind(0.25))
+    np.testing.assert_allclose(float(loss), float(losses.smoothed_discriminator_loss(a, a, 0.25)), rtol=1e-6)
+    loss.backward()
+    assert loss.dtype == a.grad.dtype == np.float32
+
+
+EMPTY = tg.Tensor(np.zeros((0, 1)))
+
+
+@pytest.mark.parametrize("loss", [
+    *(lambda loss=loss: loss(EMPTY, EMPTY) for loss in PAIRS), *(lambda loss=loss: loss(EMPTY) for loss in SINGLE),
+    lambda: losses.smoothed_discriminator_loss(EMPTY, EMPTY, 0.1), lambda: losses.cross_entropy(EMPTY, np.zeros(0, int)),
+    lambda: losses.r1_penalty(tg.Dense(1, 1), EMPTY),
+    lambda: losses.gradient_penalty(tg.Dense(1, 1), EMPTY, EMPTY, np.random.default_rng(0))])
+def test_a_mean_over_nothing_has_no_value(loss):
+    with pytest.raises(tg.TinyganError, match="at least one number"):
+        loss()
+
+
+def test_log_sum_exp_at_extremes():
+    a = tg.Tensor([[1e4, 1e4], [-1e4, -1e4], [1e4, -1e4]], True)
+    with np.errstate(all="raise", under="ignore"):
+        y = losses.log_sum_exp(a)
+        g, = tg.grad(y.sum(), a)
+    np.testing.assert_allclose(y.data[:, 0], [1e4 + np.log(2), np.log(2) - 1e4, 1e4], rtol=1e-15)
+    np.testing.assert_array_equal(g.data, [[0.5, 0.5], [0.5, 0.5], [1, 0]])
+
+
+@pytest.mark.parametrize("labels", [[0, 3], [-1, 0], [0], [0.0, 1.0], [[0, 1]]])
+def test_a_label_is_a_class(labels):
+    with pytest.raises(tg.TinyganError, match="integers from 0 to 2"):
+        losses.cross_entropy(tg.Tensor(np.zeros((2, 3))), np.array(labels))

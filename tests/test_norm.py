@@ -161,3 +161,14 @@ def test_a_block_of_batch_norm_and_leaky_relu_in_a_sequential(order, rng):
         for layer in block.layers:
             x = layer(x)
         np.testing.assert_allclose(y.data, x.data, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.array])
+@pytest.mark.parametrize("plain", [False, True])
+def test_numbers_of_any_kind_leave_the_dtype_alone(kind, plain, rng):
+    x = rng.standard_normal((6, 3)).astype(np.float32)
+    nets = [tg.Sequential(tg.BatchNorm(3, momentum=n(0.5), eps=n(0.125)), tg.LeakyReLU(n(0.25))) for n in (kind, float)]
+    with tg.plain() if plain else tg.tensor.set_grad_enabled(True):
+        one, other = (net(x) for net in nets)
+    np.testing.assert_array_equal(one.data, other.data)
+    assert {one.dtype, *(array.dtype for array in nets[0].arrays())} == {np.dtype(np.float32)}

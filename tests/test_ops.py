@@ -246,3 +246,89 @@ A, B32, V = tg.Tensor(np.ones((2, 3))), tg.Tensor(np.ones((2, 3), np.float32)), 
 def test_bad_operands_get_a_sentence(wrong, word):
     with pytest.raises(tg.TinyganError, match=word):
         wrong()
+
+
+NUMBERS = [2, 2.0, np.float16(2), np.float32(2), np.float64(2), np.longdouble(2), np.int8(2), np.int64(2), np.uint8(2),
+           np.array(2), np.array(2.0), np.array(2, np.float32)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda n: type(n).__name__ + str(getattr(n, "dtype", "")))
+def test_a_number_takes_the_tensors_dtype(number, dtype):
+    x = tg.Tensor(np.array([1.0, 3.0], dtype), True)
+    for y, expected in ((x + number, [3, 5]), (number + x, [3, 5]), (x - number, [-1, 1]), (number - x, [1, -1]),
+                        (x * number, [2, 6]), (number * x, [2, 6]), (x / number, [0.5, 1.5]), (number / x, [2, 2 / 3]),
+                        (x ** number, [1, 9]), (number ** x, [2, 8]), (ops.leaky_relu(-x, number / 8), [-0.25, -0.75])):
+        np.testing.assert_allclose(y.data, expected, rtol=1e-6)
+        g, = tg.grad(y.sum(), x)
+        assert y.dtype == g.dtype == dtype and type(y) is tg.Tensor
+
+
+@pytest.mark.parametrize("base", [0.5, 2, np.float32(3)])
+def test_a_number_to_the_power_of_a_tensor(base, rng):
+    tg.check_gradients(lambda x: base ** x, rng.standard_normal(4), order=2)
+    np.testing.assert_array_equal((base ** tg.Tensor([3.0])).data, np.float64(base) ** 3)
+
+
+@pytest.mark.parametrize("exponent, value, slope", [(0, 1, 0), (1, -3, 1), (2, 9, -6), (-1, -1 / 3, -1 / 9)])
+def test_powers_of_a_negative_number(exponent, value, slope):
+    x = tg.Tensor([-3.0], True)
+    np.testing.assert_allclose([(x ** exponent).item(), tg.grad(x ** exponent, x)[0].item()], [value, slope])
+
+
+M = tg.Tensor(np.arange(12.0).reshape(3, 4), True)
+
+
+@pytest.mark.parametrize("axis", [2, -3, (0, 0), (0, -2), (0, 2), 1.0, "a", (None,)])
+@pytest.mark.parametrize("f", [lambda axis: M.sum(axis=axis), lambda axis: M.mean(axis, keepdims=True),
+                               lambda axis: ops.concatenate([M, M], axis=axis)])
+def test_an_axis_that_is_not_there_or_named_twice_is_refused(f, axis):
+    for run in (f, plainly(f)):
+        with pytest.raises(tg.TinyganError, match="axis"):
+            run(axis)
+
+
+def plainly(f):
+    def run(*arguments):
+        with tg.plain():
+            return f(*arguments)
+    return run
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, -2, (0, 1), (1, 0), (-1, 0), (), np.int64(1)])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_axes_are_numpys(axis, keepdims):
+    for name in ("sum", "mean"):
+        y = getattr(M, name)(axis=axis, keepdims=keepdims)
+        np.testing.assert_allclose(y.data, getattr(M.data, name)(axis=axis, keepdims=keepdims))
+
+
+@pytest.mark.parametrize("axes", [(0, 2), (0, 0), (1,), (0, -2), (0, 1, 1), ("a", 0)])
+def test_an_order_of_axes_names_each_once(axes):
+    with pytest.raises(tg.TinyganError, match="each"):
+        M.transpose(*axes)
+    for right in ((), (1, 0), (-1, 0), (0, -1), ((1, 0),)):
+        np.testing.assert_array_equal(M.transpose(*right).data, M.data.transpose(*right))
+        assert tg.grad(M.transpose(*right), M, np.ones(M.data.transpose(*right).shape))[0].shape == M.shape
+
+
+@pytest.mark.parametrize("shape", [(-1, -1), (-2, 6), (-2,), (5, -1), (0, -1), (13,)])
+def test_a_shape_that_the_elements_do_not_fill_is_refused(shape):
+    with pytest.raises(tg.TinyganError, match="cannot reshape"):
+        M.reshape(shape)
+    assert M.reshape(-1).shape == (12,) and M.reshape(2, -1, 3).shape == (2, 2, 3)
+    assert tg.Tensor(np.zeros((0, 3))).reshape(-1, 3).shape == (0, 3)
+
+
+def test_means_over_nothing():
+    x = tg.Tensor(np.zeros((0, 3)), True)
+    assert x.mean(axis=1).shape == (0,) and x.sum(axis=0).data.tolist() == [0, 0, 0]
+    for axis in (None, 0, (0, 1)):
+        with pytest.raises(tg.TinyganError, match="at least one number"):
+            x.mean(axis=axis)
+
+
+def test_the_slope_of_the_sigmoid_keeps_its_digits():
+    """σ′ = σ(x)·σ(−x) = e⁻⁵⁰ at ±50, where 1 − σ has none left."""
+    x = tg.Tensor([50.0, -50.0], True)
+    np.testing.assert_allclose(tg.grad(ops.sigmoid(x).sum(), x)[0].data, np.exp(-50.0), rtol=1e-14)

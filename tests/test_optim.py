@@ -139,3 +139,55 @@ def test_a_state_that_does_not_fit_changes_nothing(change):
         one.load_state_dict(state)
     for name, array in one.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_each_parameter_counts_its_own_steps():
+    """A parameter that comes late makes a first step of length lr, as any other did."""
+    early, late = tg.Tensor([1.0], True), tg.Tensor([1.0], True)
+    optimiser = tg.Adam([early, late], lr=0.1, betas=(0.9, 0.999))
+    early.grad = [1.0]
+    for _ in range(100):
+        optimiser.step()
+    late.grad = [3.0]
+    optimiser.step()
+    np.testing.assert_allclose(late.data, 0.9, rtol=1e-6)
+    state = optimiser.state_dict()
+    assert state["t"].tolist() == [101, 1] and optimiser.t == 101
+    assert tg.Adam([early, late]).load_state_dict(state).state_dict()["t"].tolist() == [101, 1]
+    older = {**state, "t": np.array(7)}                     # one for all
+    assert tg.Adam([early, late]).load_state_dict(older).state_dict()["t"].tolist() == [7, 7]
+    with pytest.raises(tg.TinyganError, match="expected 0 ≤ t"):
+        optimiser.load_state_dict({**state, "t": np.array(-1)})
+
+
+@pytest.mark.parametrize("make", [tg.SGD, tg.Adam])
+@pytest.mark.parametrize("wrong", [
+    lambda x: x, lambda x: [], lambda x: iter(()), lambda x: [x, 1], lambda x: [x.data], lambda x: [x * 1], lambda x: None,
+    lambda x: tg.Dense(1, 1), lambda x: tg.Dense(1, 1).named_parameters(), lambda x: [[x]], lambda x: x.data])
+def test_only_a_list_of_leaves_can_be_optimised(make, wrong):
+    with pytest.raises(tg.TinyganError, match="network.parameters"):
+        make(wrong(tg.Tensor([1.0, 2.0], True)), lr=0.1)
+
+
+def test_a_parameter_named_twice_is_stepped_once():
+    x = tg.Tensor([1.0], True)
+    optimiser = tg.SGD([x, x], lr=0.1)
+    x.grad = [1.0]
+    optimiser.step()
+    np.testing.assert_allclose(x.data, 0.9)
+
+
+@pytest.mark.parametrize("options", [
+    {"lr": -0.1}, {"lr": np.nan}, {"lr": np.inf}, {"lr": None}, {"eps": -1e-8}, {"eps": np.nan}, {"betas": (1, 0.9)},
+    {"betas": (0.5, 1.0)}, {"betas": (-0.1, 0.9)}, {"betas": (0.5, np.nan)}, {"betas": 0.5}, {"betas": (0.5, 0.9, 0.9)}])
+def test_numbers_that_no_step_can_be_made_with(options):
+    with pytest.raises(tg.TinyganError, match=f"got {min(options)[:4]}.*expected"):
+        tg.Adam([tg.Tensor([1.0], True)], **options)
+
+
+def test_gradients_given_as_arrays():
+    x = tg.Tensor(np.ones((2, 3), np.float32), True)
+    x.grad = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    tg.SGD([x], lr=np.float64(0.5)).step()
+    np.testing.assert_array_equal(x.data, [[1, 0.5, 0], [-0.5, -1, -1.5]])
+    assert x.dtype == np.float32

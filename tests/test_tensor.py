@@ -258,3 +258,151 @@ def test_the_graph_of_a_whole_game_is_freed_without_the_garbage_collector(rng):
         assert not any(t() for t in inner)
     finally:
         gc.enable()
+
+
+# A stale graph
+
+def stepped(p):
+    tg.SGD([p], lr=0.1).step()
+
+
+def replaced(p):
+    p.data = p.data + 1
+
+
+def by_hand(p):
+    p.data -= 0.1 * p.grad
+
+
+def loaded(p):
+    layer = tg.Dense(2, 2, bias=False)
+    layer.weight = p
+    layer.load_state_dict({"weight": np.ones((2, 2))})
+    p.grad = np.ones((2, 2))
+
+
+@pytest.mark.parametrize("change", [stepped, replaced, by_hand, loaded])
+def test_a_graph_that_saw_other_values_is_refused(change):
+    p = tg.Tensor([[1.0, 2.0], [3.0, 4.0]], True)
+    y = (p * p).sum()
+    slope, = tg.grad((p ** 3).sum(), p, create_graph=True)
+    y.backward()
+    change(p)
+    for stale in (y, y * 2, slope.sum()):
+        with pytest.raises(tg.TinyganError, match="forward pass again"):
+            stale.backward()
+    p.grad = None
+    (p * p).sum().backward()                                # a new forward pass is as good as ever
+    np.testing.assert_array_equal(p.grad.data, 2 * p.data)
+
+
+def test_a_constants_new_values_make_a_graph_stale_too():
+    x, w = tg.Tensor([2.0]), leaf(3.0)
+    y = x * w
+    x.data = [5.0]
+    with pytest.raises(tg.TinyganError, match="forward pass again"):
+        y.backward()
+
+
+def test_a_step_of_another_network_is_no_matter():
+    p, q = leaf(2.0), leaf(3.0)
+    y, other = p * p, q * q
+    other.backward()
+    stepped(q)
+    y.backward()
+    assert p.grad.data == 4
+
+
+def test_a_computed_tensor_keeps_its_values():
+    with pytest.raises(tg.TinyganError, match="detach"):
+        (leaf(1.0) * 2).data = np.ones(1)
+
+
+# What is not tracked
+
+@pytest.mark.parametrize("f", [lambda x, w: x * x * w, lambda x, w: x * w * x, lambda x, w: x * w, lambda x, w: w * (x + 1)])
+def test_a_gradient_that_was_not_recorded_is_not_zero_but_refused(f):
+    x, w = tg.Tensor([2.0]), leaf(3.0)
+    for ask in (lambda: tg.grad(f(x, w), x), lambda: tg.grad(f(x, w), [w, x]), lambda: f(x, w).backward(inputs=[x])):
+        with pytest.raises(tg.TinyganError, match="requires_grad"):
+            ask()
+    with tg.no_grad():
+        h = leaf(2.0) * 3
+    with pytest.raises(tg.TinyganError, match="requires_grad"):
+        tg.grad(f(h, w), h)
+
+
+@pytest.mark.parametrize("ask", [
+    np.exp, np.sum, np.mean, np.asarray, np.linalg.norm, np.array, lambda x: np.maximum(np.ones(2), x),
+    lambda x: np.ones(2).dot(x), lambda x: np.add.reduce(x), lambda x: np.stack([x, x]), lambda x: np.array([x, x]),
+    lambda x: np.where(True, x, 0), lambda x: np.clip(x, a_min=0, a_max=x), lambda x: np.einsum("i,i->", x, np.ones(2))])
+def test_numpy_takes_no_tensor_whose_gradient_it_would_lose(ask):
+    x = leaf(1.0, 2.0)
+    for tracked in (x, x * 2):
+        with pytest.raises(tg.TinyganError, match="detach"):
+            ask(tracked)
+    np.testing.assert_array_equal(np.asarray(ask(x.detach())), ask(x.data))
+    np.testing.assert_array_equal(tg.to_numpy(x), [1, 2])
+
+
+# What is given to a Tensor
+
+@pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3).T, np.asfortranarray(np.ones((3, 2))), np.ones((6, 2))[::2]])
+def test_leaves_lie_row_after_row(array):
+    given = tg.Tensor(array, True)
+    assigned = tg.Tensor(np.zeros((3, 2)), True)
+    assigned.data = array
+    for x in (given, assigned):
+        assert x.data.flags.c_contiguous
+        np.testing.assert_array_equal(x.data, array)
+
+
+def test_data_takes_a_tensor_that_forgets_nothing():
+    p = leaf(1.0, 2.0)
+    p.data = p.data - 0.5 * p.detach()
+    assert isinstance(p.data, np.ndarray) and p.data.tolist() == [0.5, 1.0]
+    for wrong, word in ((p * 1, "detach"), (None, "float32 or float64"), (np.ones(2, np.float16), "float16")):
+        with pytest.raises(tg.TinyganError, match=word):
+            p.data = wrong
+    assert p.data.tolist() == [0.5, 1.0]
+
+
+def test_grad_takes_an_array():
+    p = tg.Tensor(np.ones(2, np.float32), True)
+    p.grad = np.clip(tg.Tensor([-3.0, 0.5]), -1, 1)
+    assert isinstance(p.grad, tg.Tensor) and p.grad.dtype == np.float32 and p.grad.data.tolist() == [-1, 0.5]
+    with pytest.raises(tg.TinyganError, match="shape .3,."):
+        p.grad = np.ones(3)
+
+
+@pytest.mark.parametrize("cotangent", [np.ones(2), np.ones(4)[::2], np.broadcast_to(np.ones(()), 2), tg.Tensor(np.ones(2))])
+def test_a_gradient_is_nobody_elses_array(cotangent):
+    x = leaf(1.0, 2.0)
+    x.backward(cotangent)
+    x.grad.data[...] = 7
+    np.testing.assert_array_equal(tg.to_numpy(cotangent), 1)
+    y = leaf(1.0, 2.0)
+    y.sum().backward()
+    y.grad.data += 1                                        # the adjoint of a sum is a view that cannot be written to
+    assert y.grad.data.tolist() == [2, 2]
+
+
+# A Tensor among Python's numbers
+
+def test_one_element_is_a_number():
+    for x in (tg.Tensor(2.5), tg.Tensor([[2.5]], True), tg.Tensor(np.full(1, 2.5, np.float32))):
+        assert x.item() == float(x) == 2.5 and type(x.item()) is float and int(x) == 2 and bool(x) and not bool(x * 0)
+        assert f"{x:.2f}" == "2.50" and f"{x}" == str(x)
+        assert x < 3 and x <= 2.5 and x > 2 and x >= 2.5 and x == 2.5 and x != 3 and not x < 2 and 3 > x
+        assert (+x) is x
+    for ask in (tg.Tensor.item, float, int, bool, lambda x: f"{x:.1f}"):
+        for several in (leaf(1.0, 2.0), tg.Tensor([])):
+            with pytest.raises(tg.TinyganError, match="single number"):
+                ask(several)
+
+
+def test_comparisons_are_plain_arrays():
+    x = leaf(1.0, 2.0)
+    for result in (x < 2, 2 > x, x != tg.Tensor([2.0, 2.0]), np.full(2, 2.0) > x):
+        assert type(result) is np.ndarray and result.tolist() == [True, False]
+    assert len({x, leaf(1.0, 2.0)}) == 2 and x in {x: 0}            # they are still told apart by identity in sets

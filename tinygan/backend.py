@@ -10,6 +10,7 @@ from .errors import TinyganError
 
 _cuda_works = False   # is it known that the GPU works?
 
+FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}       # what a Tensor may hold
 NUMPYS = {np.ndarray, np.float32, np.float64}       # what NumPy's arrays are, a full sum among them, which is a scalar
 
 
@@ -36,6 +37,41 @@ def device_of(array):
     return "cpu" if array_module(array) is np else "cuda"
 
 
+def floats(x):
+    """x as an array of float32 or float64; lists and integers become float64, as in NumPy."""
+    array = x if type(x) is np.ndarray or is_array(x) else np.asarray(x)
+    if array.dtype in FLOATS:
+        return array
+    if array.dtype.kind not in "iub":
+        raise TinyganError(f"got {array.dtype}, expected float32 or float64: convert with .astype")
+    return array.astype(np.float64)
+
+
+def is_number(x):
+    """Is x a number, Python's or NumPy's, or an array without axes?"""
+    return isinstance(x, (int, float)) or hasattr(x, "astype") and x.ndim == 0 and x.dtype.kind in "biuf"
+
+
+def number_like(x, dtype):
+    """The number x with the given dtype."""
+    return x.astype(dtype)[()] if hasattr(x, "astype") else dtype.type(x)
+
+
+def contiguous(array):
+    """The array row after row in memory, as kernels read and write it: itself, or a copy of one that lies otherwise."""
+    return array if array.flags.c_contiguous else array.copy(order="C")
+
+
+def same_kind(a, b):
+    """TinyganError unless the arrays have one dtype and lie on one device."""
+    if a.dtype != b.dtype:
+        raise TinyganError(f"got {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}, expected one dtype: "
+                           "convert one with .astype(), a network with network.astype()")
+    if type(a) is not type(b) and device_of(a) != device_of(b):
+        raise TinyganError(f"got an array on {device_of(a)} and one on {device_of(b)}, expected one device: "
+                           "move one with tg.to_device(), a network with network.to()")
+
+
 def to_numpy(x):
     """A NumPy array with the values of x, an array or a Tensor; a copy from the GPU, the array itself otherwise."""
     array = x if is_array(x) else getattr(x, "data", x)
@@ -51,12 +87,12 @@ def to_device(x, device):
     if not works:
         raise TinyganError(reason)
     import cupy
-    return cupy.asarray(array)
+    return cupy.asarray(array, order="C")
 
 
 def like(values, array):
-    """The values (any array) as an array of the same library and dtype as `array`."""
-    values = values.astype(array.dtype, copy=False)        # first, so that float64 noise is not uploaded as such
+    """The values (any array) as an array of the same library and dtype as `array`, row after row in memory."""
+    values = values.astype(array.dtype, order="C", copy=False)         # first, so that float64 noise is not uploaded as such
     return values if device_of(values) == device_of(array) else to_device(values, device_of(array))
 
 

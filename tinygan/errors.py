@@ -1,5 +1,6 @@
-"""The exceptions that tinygan raises on purpose, and what is asked of every option: plain numbers, which a file can keep."""
-from math import inf
+"""The exceptions that tinygan raises on purpose, and what is asked of axes, shapes and numbers before they are used."""
+import functools
+import math
 
 import numpy as np
 
@@ -28,19 +29,67 @@ class WorkerLost(TinyganError):
     """A process that shares the batch was killed, has failed or does not answer: the current step cannot be finished."""
 
 
+def axes_of(axis, ndim):
+    """The axes meant by None (all), an integer or several, each from 0 to ndim − 1; negative ones count from the end.
+
+    TinyganError for an axis that there is not, and for one named twice."""
+    given = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = [int(one) % ndim for one in given if isinstance(one, (int, np.integer)) and -ndim <= one < ndim]
+    if len(set(axes)) < len(given):
+        raise TinyganError(f"got axis {axis} for an array of {ndim} axes, expected integers from {-ndim} to {ndim - 1}, "
+                           "each once: name axes that the array has")
+    return tuple(axes)
+
+
+def order_of(axes, ndim):
+    """The order of all axes meant by these, or by one tuple of them; the reverse order if none is given."""
+    if not axes:
+        return tuple(range(ndim))[::-1]
+    order = axes_of(axes[0] if len(axes) == 1 else axes, ndim)
+    if len(order) < ndim:
+        raise TinyganError(f"got axes {axes} for an array of {ndim} axes, expected an order of all: name each once")
+    return order
+
+
+@functools.lru_cache(maxsize=256)       # NumPy takes longer to answer than a small array to be added
+def common_shape(a, b):
+    """The shape that two shapes broadcast to."""
+    try:
+        return np.broadcast_shapes(a, b)
+    except ValueError:
+        raise TinyganError(f"shapes {a} and {b} do not broadcast: from the right, "
+                           "each pair of sizes must be equal or contain a 1") from None
+
+
+def check_reshape(old, new):
+    """TinyganError unless an array of the old shape has a new one, in which one size may be −1: what is left for it."""
+    size, known = math.prod(old), math.prod(length for length in new if length != -1)
+    left = list(new).count(-1)
+    if min(new, default=0) < -1 or left > 1 or (size != known if left == 0 else known == 0 or size % known):
+        raise TinyganError(f"cannot reshape {old}, {size} elements, to {tuple(new)}: give sizes whose product is {size}")
+
+
+def terms(shape, axis=None):
+    """M: how many numbers of an array of this shape a mean over the axis has.  TinyganError for none: it has no value."""
+    M = math.prod(shape[i] for i in axes_of(axis, len(shape)))
+    if M == 0:
+        raise TinyganError(f"got shape {shape}, expected at least one number to take the mean of: give a batch that has some")
+    return M
+
+
 def brief(value, most=200):
     """A value or an error as part of a sentence: its text in one line, cut after `most` characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= most else text[:most] + "…"
 
 
-def integer(name, value, least=0, most=inf):
+def integer(name, value, least=0, most=math.inf):
     """The value, a whole number of Python's, NumPy's or CuPy's, as an int, which a checkpoint brings back.
 
     TinyganError for what is none, and for one out of range."""
     plain = value.item() if getattr(value, "ndim", None) == 0 else value
     if not isinstance(plain, int) or isinstance(plain, bool) or not least <= plain <= most:
-        span = f"of at least {least:,}" if most == inf else f"from {least:,} to {most:,}"
+        span = f"of at least {least:,}" if most == math.inf else f"from {least:,} to {most:,}"
         raise TinyganError(f"got {name} {brief(repr(plain))}, expected an integer {span}: choose such a number")
     return plain
 
@@ -50,7 +99,7 @@ def seed_of(seed):
     return integer("--seed", seed, 0, 2 ** 32 - 1)
 
 
-def plain_number(name, value, least=0, below=inf):
+def plain_number(name, value, least=0, below=math.inf):
     """As integer(), but a float of [least, below).  TinyganError for a bool, text and NaN too."""
     plain = value.item() if getattr(value, "ndim", None) == 0 else value
     if not isinstance(plain, (int, float)) or isinstance(plain, bool) or not least <= plain < below:

@@ -20,7 +20,7 @@ from .backend import array_module, is_array, like, to_numpy
 from .errors import TinyganError
 from .layers import Module
 from .ops import sum
-from .tensor import Tensor, grad, topological_order
+from .tensor import Tensor, grad, set_grad_enabled, topological_order
 
 TOLERANCE = {1: 1e-6, 2: 1e-5}  # relative error allowed, by order
 STEPS = (1e-4, 1e-5, 1e-6)      # h, the largest that is smooth is taken
@@ -90,6 +90,7 @@ def check_gradients(f, *inputs, order=1, seed=0):
     return report
 
 
+@set_grad_enabled(True)
 def compare_gradients(f, *inputs, order=1, seed=0):
     """What check_gradients does, but for the verdict: a Report, whatever the errors in it."""
     if order not in TOLERANCE:
@@ -104,10 +105,10 @@ def compare_gradients(f, *inputs, order=1, seed=0):
     names |= {x: f"input {i}" for i, x in enumerate(inputs)}
 
     output, again = f(*inputs), set(topological_order(f(*inputs)))
-    leaves = inputs + [x for x in names if x not in inputs]        # a Module's own, whether or not the graph knows them
+    leaves = dict.fromkeys([*inputs, *names])                      # a Module's own, whether or not the graph knows them
     # What f makes anew at each call is no parameter.
-    leaves += [x for x in topological_order(output)
-               if x.requires_grad and not x.edges and x not in leaves and x in again]
+    leaves = list(leaves | dict.fromkeys(x for x in topological_order(output)
+                                         if x.requires_grad and not x.edges and x in again))
     for x in leaves:
         names.setdefault(x, f"parameter {len(names) - len(inputs)}")
     u = _random(rng, output)
@@ -162,7 +163,7 @@ def _compare(terms, leaves, names, rng, tolerance, moves=5):
         numeric, smooth, note = _derivative(lambda: float(to_numpy(_total(terms()))), x, v, FLOOR * scale, tolerance)
         if not smooth and moves:
             for leaf in leaves:
-                leaf.data = (leaf.detach() + MOVE * _random(rng, leaf)).data
+                leaf.data = leaf.detach() + MOVE * _random(rng, leaf)
             rows = _compare(terms, leaves, names, rng, tolerance, moves - 1)
             for row in rows:
                 row.note = row.note or "moved off a kink"
@@ -187,7 +188,7 @@ def _derivative(phi, x, v, floor, tolerance):
     start = x.data
 
     def at(t):
-        x.data = Tensor(start + t * v.data).data        # Tensor: the sum of 0-d arrays is a bare number
+        x.data = start + t * v.data
         return phi()
 
     try:

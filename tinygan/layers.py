@@ -226,8 +226,8 @@ class BatchNorm(Module):
             scale = self.gamma / sqrt(Tensor(self.running_var) + self.eps)
             y = (x - Tensor(self.running_mean)) * scale + self.beta
             return y if slope is None else leaky_relu(y, slope)
-        if x.size == self.features:
-            raise TinyganError(f"{self} got one row, {x.shape}, in training mode, expected several, as one has no variance: "
+        if x.size <= self.features:
+            raise TinyganError(f"{self} got one row or none, {x.shape}, in training mode, expected several, as one has no variance: "
                                "use a larger batch, or .eval()")
         y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps, slope)
         # New arrays, never in place: a checkpoint or a copy may still hold the old ones.
@@ -310,4 +310,4 @@ class Flatten(Module):
     """(N, …) → (N, features)"""
 
     def forward(self, x):
-        return reshape(x, (x.shape[0], x.size // x.shape[0]))
+        return reshape(x, (x.shape[0], math.prod(x.shape[1:])))

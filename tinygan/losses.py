@@ -11,20 +11,20 @@ In D's loss and in the two losses of G below the gradient is written by hand, fr
 program uses. N is the number of logits, E their mean.
 """
 from . import group
-from .backend import array_module, to_numpy
-from .errors import TinyganError
+from .backend import array_module, like, to_numpy
+from .errors import TinyganError, terms
 from .ops import exp, leaky_relu, log, mean, reshape, sigmoid, softplus, sqrt, sum
-from .tensor import Tensor, grad, no_grad, record
+from .tensor import Tensor, grad, record, set_grad_enabled
 
 
 def _expectation(values, logits, gradient):
     """The mean of `values`, an array made from the logits, whose gradient with respect to them is `gradient()`."""
+    terms(logits.shape)
     return record(values.mean(), (logits, lambda g, y: g * gradient()))
 
 
 def _softplus(a):
-    with no_grad():
-        return softplus(a).data
+    return softplus(a.detach()).data
 
 
 # Minimax and non-saturating (Goodfellow et al. 2014, section 3)
@@ -50,7 +50,7 @@ def smoothed_discriminator_loss(real_logits, fake_logits, smoothing):
     it raised to t, the optimal D = ((1 − s)·p_data + t·p_G)/(p_data + p_G) would hold samples where they are.
     Source: Salimans et al., "Improved Techniques for Training GANs" (2016), section 3.4."""
     a, b = real_logits, fake_logits
-    return (_expectation(_softplus(-a) + smoothing * a.data, a, lambda: (smoothing - sigmoid(-a)) / a.size)
+    return (_expectation(_softplus(-a) + (smoothing * a.detach()).data, a, lambda: (smoothing - sigmoid(-a)) / a.size)
             + _expectation(_softplus(b), b, lambda: sigmoid(b) / b.size))
 
 
@@ -117,11 +117,8 @@ def gradient_penalty(discriminator, real, fake, rng):
     if real.shape != fake.shape:
         raise TinyganError(f"gradient_penalty got shapes {real.shape} and {fake.shape}, expected one shape: "
                            "it mixes them pair by pair, so give as many of one as of the other")
-    xp = array_module(real)
-    u = group.current().draw(lambda N: rng.random((N,) + (1,) * (real.ndim - 1)), len(real))
-    u = xp.asarray(u.astype(real.dtype))
-    x = Tensor(u * real + (1 - u) * fake, requires_grad=True)
-    slope, = grad(sum(discriminator(x)), x, create_graph=True)      # D(x̂ᵢ) depends on x̂ᵢ alone, so the sum separates
+    u = like(group.current().draw(lambda N: rng.random((N,) + (1,) * (real.ndim - 1)), len(real)), real)
+    slope = _slope(discriminator, u * real + (1 - u) * fake)
     square = sum(reshape(slope * slope, len(real), -1), axis=1)         # (N, …) → (N, features) → (N,)
     flat = Tensor((square.data == 0).astype(square.dtype))              # √ has no derivative at 0; 0 is taken there
     return mean((sqrt(square + flat) - flat - 1) ** 2)
@@ -135,9 +132,16 @@ def r1_penalty(discriminator, real):
     real: array or Tensor (N, …). The raw score, not σ of it; γ between 0.1 and 10.
     Source: Mescheder et al., "Which Training Methods for GANs do actually Converge?" (2018), equation 9."""
     _refuse_batch_norm("r1_penalty", discriminator)
-    x = Tensor(real.data if isinstance(real, Tensor) else real, requires_grad=True)
-    slope, = grad(sum(discriminator(x)), x, create_graph=True)      # D(xᵢ) depends on xᵢ alone, so the sum separates
-    return sum(slope * slope) / len(x)
+    slope = _slope(discriminator, real.data if isinstance(real, Tensor) else real)
+    return sum(slope * slope) / len(slope)
+
+
+def _slope(discriminator, x):
+    """∂D(xᵢ)/∂xᵢ, for all i at once: D(xᵢ) depends on xᵢ alone, so the sum separates. Recorded, and within no_grad() too."""
+    terms(x.shape)
+    x = Tensor(x, requires_grad=True)
+    with set_grad_enabled(True):
+        return grad(sum(discriminator(x)), x, create_graph=True)[0]
 
 
 def _refuse_batch_norm(name, discriminator):
@@ -170,6 +174,7 @@ def cross_entropy(logits, labels):
     logits (N, classes), not probabilities: a softmax before this loss is a common mistake. labels: integers (N,)."""
     xp, a = array_module(logits.data), logits.data
     labels = to_numpy(labels)
+    terms(a.shape)
     if labels.shape != a.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= a.shape[1]:
         raise TinyganError(f"got labels of shape {labels.shape} and dtype {labels.dtype} for logits of shape {a.shape}, "
                            f"expected {len(a)} integers from 0 to {a.shape[1] - 1}")

@@ -66,9 +66,9 @@ def batch_norm(x, gamma, beta, eps, slope=None):
 
 def plain_batch_norm(x, gamma, beta, eps, slope, team):
     """y, μ, v: the three equations at the top of this file, on arrays."""
-    rows = x.reshape(-1, x.shape[-1])                                           # (…, C) → (M, C)
+    rows, number = x.reshape(-1, x.shape[-1]), x.dtype.type                     # (…, C) → (M, C)
     M = team.whole(len(rows))
     mu = team.sum(rows.sum(axis=0)) / M
     v = team.sum(((rows - mu) ** 2).sum(axis=0)) / M                            # E x² − μ² would lose digits
-    u = gamma * (x - mu) / array_module(x).sqrt(v + eps) + beta
-    return (u if slope is None else array_module(x).maximum(u, slope * u)), mu, v
+    u = gamma * (x - mu) / array_module(x).sqrt(v + number(eps)) + beta
+    return (u if slope is None else array_module(x).maximum(u, number(slope) * u)), mu, v

@@ -3,13 +3,13 @@
     record(value, (x, lambda g, y: gᵀ ∂y/∂x))        g: cotangent of the output, y: the output itself
 
 The derivative is written in these same operations, so gradients of gradients come by themselves.
-An operand may be a Tensor, an array of the same dtype and library, or a Python number (which takes the dtype
-of the Tensor beside it). Shapes broadcast as in NumPy.
+An operand may be a Tensor, an array of the same dtype and library, or a number (which takes the dtype of the
+Tensor beside it). Shapes broadcast as in NumPy.
 """
 import numpy as np
 
-from .backend import array_module, device_of
-from .errors import TinyganError
+from .backend import array_module, is_number, number_like, same_kind
+from .errors import TinyganError, axes_of, check_reshape, common_shape, order_of, terms
 from .fast import pick, pointwise
 from .fast.kernels import fused, total
 from .tensor import Tensor, record
@@ -24,36 +24,19 @@ def _value(x):
 
 
 def _operands(a, b):
-    """The two operands with one dtype, one library and one shape."""
-    if isinstance(a, (int, float, np.number)):
-        b = _tensor(b)
-        return b.dtype.type(a), b
-    if isinstance(b, (int, float, np.number)):
+    """The two operands with one dtype, one library and one shape; a number stays one."""
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        if is_number(a):
+            return number_like(a, _tensor(b).dtype), _tensor(b)
         a = _tensor(a)
-        return a, a.dtype.type(b)
-    a, b = _tensor(a), _tensor(b)
-    _same_kind(a, b)
+        if is_number(b):
+            return a, number_like(b, a.dtype)
+        b = _tensor(b)
+    same_kind(a.data, b.data)
     if a.shape != b.shape:
-        shape = _common_shape(a, b)
+        shape = common_shape(a.shape, b.shape)
         a, b = broadcast_to(a, shape), broadcast_to(b, shape)
     return a, b
-
-
-def _same_kind(a, b):
-    if a.dtype != b.dtype:
-        raise TinyganError(f"got {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}, expected one dtype: "
-                           "convert one with .astype(), a network with network.astype()")
-    if device_of(a.data) != device_of(b.data):
-        raise TinyganError(f"got an array on {device_of(a.data)} and one on {device_of(b.data)}, expected one device: "
-                           "move one with tg.to_device(), a network with network.to()")
-
-
-def _common_shape(a, b):
-    try:
-        return np.broadcast_shapes(a.shape, b.shape)
-    except ValueError:
-        raise TinyganError(f"shapes {a.shape} and {b.shape} do not broadcast: from the right, "
-                           "each pair of sizes must be equal or contain a 1") from None
 
 
 # Broadcasting and its adjoint, the sum. Every operand of unequal shape passes through broadcast_to, so this
@@ -114,10 +97,10 @@ def negative(x):
 
 def power(x, n):
     """y = xⁿ             ∂y/∂x = n·xⁿ⁻¹     (n a plain number)"""
-    if not isinstance(n, (int, float)):
+    if not is_number(n):
         raise TinyganError(f"got an exponent of type {type(n).__name__}, expected a plain number: "
                            "write exp(log(x) * n) for a Tensor n")
-    return record(x.data ** x.dtype.type(n), (x, lambda g, y: g * n * x ** (n - 1) if n != 0 else g * 0))
+    return record(x.data ** number_like(n, x.dtype), (x, lambda g, y: g * n * x ** (n - 1) if n != 0 else g * 0))
 
 
 # Functions of one variable
@@ -218,15 +201,14 @@ def maxout(x, pieces):
 
 def sum(x, axis=None, keepdims=False):
     """y = Σ x over the given axes (all of them for None).  Adjoint: y's cotangent goes to every term."""
-    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = axes_of(axis, x.ndim)
     kept = pick(plain_total, total)(x.data, axes)
     return record(kept if keepdims else kept.squeeze(axes), (x, lambda g, y: broadcast_to(reshape(g, kept.shape), x.shape)))
 
 
 def mean(x, axis=None, keepdims=False):
-    """y = Σ x / (number of terms)"""
-    added = sum(x, axis, keepdims)
-    return added * (added.size / x.size)
+    """y = Σ x / M        M: number of terms"""
+    return sum(x, axis, keepdims) * (1 / terms(x.shape, axis))
 
 
 def matmul(a, b):
@@ -234,23 +216,21 @@ def matmul(a, b):
     a, b = _tensor(a), _tensor(b)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise TinyganError(f"a matrix product of shapes {a.shape} and {b.shape}: expected (n, k) and (k, m)")
-    _same_kind(a, b)
+    same_kind(a.data, b.data)
     return record(array_module(a.data).matmul(a.data, b.data), (a, lambda g, y: g @ b.T), (b, lambda g, y: a.T @ g))
 
 
 def reshape(x, *shape):
     """y = the same elements in another shape.  Adjoint: the old shape again."""
     shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
-    if -1 not in shape and np.prod(shape, dtype=int) != x.size:
-        raise TinyganError(f"cannot reshape {x.shape}, {x.size} elements, to {tuple(shape)}")
+    check_reshape(x.shape, shape)
     return record(x.data.reshape(shape), (x, lambda g, y: reshape(g, x.shape)))
 
 
 def transpose(x, *axes):
     """y = x with its axes in another order (reversed if none is given).  Adjoint: the inverse permutation."""
-    axes = [axis % x.ndim for axis in axes] or list(reversed(range(x.ndim)))
-    inverse = [axes.index(axis) for axis in range(x.ndim)]
-    return record(x.data.transpose(axes), (x, lambda g, y: transpose(g, *inverse)))
+    axes = order_of(axes, x.ndim)
+    return record(x.data.transpose(axes), (x, lambda g, y: transpose(g, *map(axes.index, range(x.ndim)))))
 
 
 def getitem(x, index):
@@ -271,9 +251,9 @@ def _place(x, index, shape):
 def concatenate(tensors, axis=0):
     """y = the tensors side by side along the axis.  Adjoint: each receives its own part of the cotangent."""
     tensors = [_tensor(x) for x in tensors]
-    axis = axis % tensors[0].ndim
+    axis, = axes_of((axis,), tensors[0].ndim)
     for x in tensors[1:]:
-        _same_kind(tensors[0], x)
+        same_kind(tensors[0].data, x.data)
     ends = np.cumsum([x.shape[axis] for x in tensors])
 
     def part(x, end):

@@ -1,21 +1,23 @@
 """Optimisers: how a gradient becomes a step.
 
-A parameter's array is changed in place: take a step only when every graph that saw the parameter is done with.
+A parameter's array is changed in place: a graph that saw the parameter before is stale, and refuses to be differentiated.
 """
 import numpy as np
 
 from . import group
 from .backend import array_module, like, to_numpy
-from .errors import TinyganError, plain_number
+from .errors import TinyganError, brief, integer, plain_number
 from .fast import pick, pointwise
 from .tensor import Tensor
 
 
 class _Optimiser:
     def __init__(self, parameters, lr):
-        self.parameters, self.lr = list(parameters), plain_number("lr", lr)
-        if not self.parameters:
-            raise TinyganError(f"{type(self).__name__} got no parameters: give it network.parameters()")
+        given = list(parameters) if hasattr(parameters, "__iter__") else None        # a Tensor is not a list of its rows
+        if not given or not all(isinstance(p, Tensor) and not p.edges for p in given):
+            raise TinyganError(f"{type(self).__name__} got {'no parameters' if given == [] else brief(parameters)}, "
+                               "expected a list of Tensors that were not computed: give it network.parameters()")
+        self.parameters, self.lr = list(dict.fromkeys(given)), plain_number("lr", lr)
 
     def zero_grad(self):
         """Forget the gradients: the next backward() starts from nothing."""
@@ -27,7 +29,7 @@ class _Optimiser:
         found = [(index, p) for index, p in enumerate(self.parameters) if p.grad is not None and p.requires_grad]
         means = group.current().means([p.grad.data for _, p in found])
         for (index, p), g in zip(found, means):
-            p.data, p.grad = array_module(p.data).asarray(p.data, order="C"), Tensor(g)
+            p.data, p.grad = p.data, Tensor(g)      # a new version: it is about to be changed in place
             yield index, p.data, g
 
 
@@ -63,24 +65,28 @@ class Adam(_Optimiser):
 
     def __init__(self, parameters, lr=2e-4, betas=(0.5, 0.999), eps=1e-8):
         super().__init__(parameters, lr)
-        self.betas, self.eps, self.t = tuple(plain_number("beta", beta, 0, 1) for beta in betas), plain_number("eps", eps), 0
-        self.m = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
-        self.v = [array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters]
+        if np.shape(betas) != (2,):
+            raise TinyganError(f"got betas {brief(betas)}, expected two numbers: give (β₁, β₂)")
+        self.betas, self.eps = tuple(plain_number("beta", beta, 0, 1) for beta in betas), plain_number("eps", eps)
+        self.counts = [0] * len(self.parameters)            # t of each: the steps for which it had a gradient
+        self.m, self.v = ([array_module(p.data).zeros(p.shape, p.dtype) for p in self.parameters] for _ in "mv")
 
     def step(self, fraction=1.0):
         """One step for every parameter that has a gradient, with this fraction of the learning rate."""
-        self.t += 1
         for index, theta, g in self._with_gradient():
+            self.counts[index] += 1
             m, v = self.m[index], self.v[index] = like(self.m[index], theta), like(self.v[index], theta)
-            pick(plain_adam, pointwise.adam)(theta, g, m, v, fraction * self.lr, self.betas, self.eps, self.t)
+            pick(plain_adam, pointwise.adam)(theta, g, m, v, fraction * self.lr, self.betas, self.eps, self.counts[index])
+
+    t = property(lambda self: max(self.counts), doc="The steps of the parameter that had the most.")
 
     def settings(self):
         """The arguments that make an optimiser like this one."""
         return {"lr": self.lr, "betas": self.betas, "eps": self.eps}
 
     def state_dict(self):
-        """What it remembers between steps, as NumPy arrays: t, and for each parameter i its m.i and v.i."""
-        state = {"t": np.array(self.t)}
+        """What it remembers between steps, as NumPy arrays: t of each parameter, and for parameter i its m.i and v.i."""
+        state = {"t": np.array(self.counts)}
         for i, (m, v) in enumerate(zip(self.m, self.v)):
             state |= {f"m.{i}": np.array(to_numpy(m)), f"v.{i}": np.array(to_numpy(v))}
         return state
@@ -89,11 +95,13 @@ class Adam(_Optimiser):
         """Take over what state_dict() gave.  TinyganError, before anything is changed, if it does not fit."""
         expected = {name: array.shape for name, array in self.state_dict().items()}
         got = {name: np.shape(array) for name, array in state.items()}
+        if got.get("t") == ():                              # older states have one t for all
+            got["t"] = expected["t"]
         if got != expected:
             wrong = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
             raise TinyganError(f"the optimiser's state does not fit these parameters (see {', '.join(wrong[:3])}): "
                                "load it beside the network it came with")
-        self.t = int(state["t"])
+        self.counts = [integer("t", t) for t in np.broadcast_to(state["t"], len(self.parameters))]
         for i, parameter in enumerate(self.parameters):
             self.m[i], self.v[i] = (like(np.array(state[f"{name}.{i}"]), parameter.data) for name in "mv")
         return self

@@ -10,13 +10,12 @@ that computes all its shares at once on plain arrays; inside of `with plain():` 
 """
 import threading
 from contextlib import contextmanager
+from operator import attrgetter
 
 import numpy as np
 
 from . import backend, fast
 from .errors import TinyganError
-
-FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}       # what a Tensor may hold
 
 _mode = threading.local()
 
@@ -27,7 +26,8 @@ def recording():
 
 
 @contextmanager
-def _set_recording(on):
+def set_grad_enabled(on):
+    """with set_grad_enabled(on): do operations leave edges behind, in this thread, until the block ends?"""
     before = recording()
     _mode.recording = on
     try:
@@ -38,7 +38,7 @@ def _set_recording(on):
 
 def no_grad():
     """with no_grad(): operations leave no edges behind, in this thread, until the block ends."""
-    return _set_recording(False)
+    return set_grad_enabled(False)
 
 
 class Tensor:
@@ -47,41 +47,39 @@ class Tensor:
     data           the array; lists and integers become float64, as in NumPy
     requires_grad  True for what gradients are wanted for; it passes on to all that is made from it
     grad           None, or a Tensor: what `backward` has added up so far (leaves only)
+    version        how often data was replaced: what was made from an earlier one is stale
 
-    The operators + - * / ** @ and the methods sum, mean, reshape, … are attached in ops.py.
+    The operators and the methods sum, mean, … are attached in ops.py, float(x), x < 1 and their like in protocols.py.
     """
-    __slots__ = ("data", "grad", "requires_grad", "edges", "joint", "__weakref__")
+    __slots__ = ("_data", "_grad", "requires_grad", "edges", "joint", "version", "seen", "__weakref__")
     __array_priority__ = 1000      # makes array * tensor call Tensor.__rmul__
 
     def __init__(self, data, requires_grad=False):
-        if isinstance(data, Tensor):
-            raise TinyganError("got a Tensor, expected an array: use .detach() for the bare values")
-        if not backend.is_array(data):
-            data = np.asarray(data)
-        if data.dtype.kind in "iub":
-            data = data.astype(np.float64)
-        if data.dtype not in FLOATS:
-            raise TinyganError(f"got {data.dtype}, expected float32 or float64: convert with .astype")
-        self.data, self.requires_grad = data, requires_grad
-        self.grad, self.edges, self.joint = None, (), None
+        data = backend.floats(data.bare() if isinstance(data, Tensor) else data)
+        self._data = backend.contiguous(data) if requires_grad else data
+        self.requires_grad, self._grad, self.edges, self.joint, self.version, self.seen = requires_grad, None, (), None, 0, ()
 
-    shape = property(lambda self: self.data.shape)
-    dtype = property(lambda self: self.data.dtype)
-    ndim = property(lambda self: self.data.ndim)
-    size = property(lambda self: self.data.size)
+    def _replace_data(self, data):
+        if self.edges:
+            raise TinyganError("got new data for a computed Tensor, whose gradient belongs to the old: use .detach() first")
+        self._data = backend.contiguous(backend.floats(data.bare() if isinstance(data, Tensor) else data))
+        self.version += 1
 
-    def __len__(self):
-        return len(self.data)
+    def _replace_grad(self, g):
+        if g is not None and not isinstance(g, Tensor):
+            g = Tensor(backend.like(backend.floats(g), self._data))
+        if g is not None and g.shape != self.shape:
+            raise TinyganError(f"got a gradient of shape {g.shape} for a Tensor of shape {self.shape}: give it that shape")
+        self._grad = g
 
-    def __float__(self):
-        return float(self.data)
+    data, grad = property(attrgetter("_data"), _replace_data), property(attrgetter("_grad"), _replace_grad)
+    shape, dtype, ndim, size = (property(attrgetter(f"_data.{name}")) for name in ("shape", "dtype", "ndim", "size"))
 
-    def __array__(self, dtype=None, copy=None):
-        array = backend.to_numpy(self)
-        return array.astype(dtype or array.dtype, copy=bool(copy))
-
-    def __repr__(self):
-        return f"Tensor({self.data}, shape={self.shape}, dtype={self.dtype}, requires_grad={self.requires_grad})"
+    def bare(self):
+        """The array, unless a gradient would be lost without a word."""
+        if self.requires_grad:
+            raise TinyganError("got a Tensor that requires a gradient, expected an array: use .detach() for the bare values")
+        return self.data
 
     def detach(self):
         """The same values with no memory of how they were made: gradients stop here."""
@@ -118,9 +116,10 @@ def record(data, *edges, joint=None):
     Edges to plain numbers are dropped."""
     tensor = Tensor(data)
     if recording():
-        edges = tuple((x, vjp) for x, vjp in edges if isinstance(x, Tensor))
-        if any(x.requires_grad for x, _ in edges):
+        edges = [edge for edge in edges if isinstance(edge[0], Tensor)]
+        if any([x.requires_grad for x, _ in edges]):
             tensor.requires_grad, tensor.edges, tensor.joint = True, edges, joint
+            tensor.seen = [x.version for x, _ in edges]
     return tensor
 
 
@@ -145,6 +144,9 @@ def topological_order(output):
 
 def _shares(tensor, g, on_path):
     """(x, gᵀ ∂tensor/∂x) for every x on the path that tensor was made from."""
+    if tensor.edges and tensor.seen != [x.version for x, _ in tensor.edges]:
+        raise TinyganError("a Tensor's data was replaced, by a step of an optimiser perhaps, after the forward pass that used "
+                           "it: its gradient belongs to neither; run the forward pass again")
     if tensor.joint is None or recording() or fast.is_plain():
         return [(x, vjp(g, tensor)) for x, vjp in tensor.edges if x in on_path]
     wanted = [x in on_path for x, _ in tensor.edges]
@@ -157,18 +159,22 @@ def grad(output, inputs, cotangent=None, create_graph=False):
 
     cotangent     array or Tensor of output's shape; may be left out for a single number, where it is 1
     create_graph  record the computation, so that the gradients can themselves be differentiated
-    An input that output does not depend on has gradient zero.  TinyganError on a missing or misshapen cotangent."""
+    An input that output does not depend on has gradient zero.  TinyganError on a missing or misshapen cotangent, and for
+    an input without requires_grad where output, for all that was kept, may depend on it."""
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     g = _cotangent(output, cotangent)
 
     order = topological_order(output)
+    if not all(x.requires_grad for x in inputs) and not all(tensor.requires_grad for tensor in order):
+        raise TinyganError("got an input without requires_grad, to which no edges are kept, expected one with: make it with "
+                           "tg.Tensor(data, requires_grad=True), and what depends on it outside of no_grad()")
     asked, on_path = set(inputs), set(inputs)      # on_path grows to all Tensors that some input leads to
     for tensor in order:
         if any(x in on_path for x, _ in tensor.edges):
             on_path.add(tensor)
 
     cotangents, found = {output: g}, {}    # a local dict: nothing is left behind on inner Tensors
-    with _set_recording(create_graph):
+    with set_grad_enabled(create_graph):
         for tensor in reversed(order):
             if tensor not in on_path:
                 continue
@@ -193,6 +199,5 @@ def _cotangent(output, cotangent):
         cotangent = Tensor(xp.asarray(cotangent, dtype=output.dtype))
     if cotangent.shape != output.shape:
         raise TinyganError(f"the cotangent has shape {cotangent.shape}, the output {output.shape}: they must be equal")
-    if cotangent.dtype != output.dtype:
-        raise TinyganError(f"the cotangent is {cotangent.dtype}, the output {output.dtype}: convert one with .astype")
+    backend.same_kind(cotangent.data, output.data)
     return cotangent

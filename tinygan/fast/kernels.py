@@ -17,7 +17,7 @@ _fused = {}           # kernel: what cupy.fuse has compiled of it
 def chunks(array, size):
     """Slices that cover the first axis of the array: of length `size` on the CPU, one for all on a GPU."""
     total = len(array)
-    size = max(1, size) if device_of(array) == "cpu" else total
+    size = max(1, size if device_of(array) == "cpu" else total)
     return [slice(start, min(start + size, total)) for start in range(0, total, size)]
 
 
@@ -38,9 +38,11 @@ def _one_launch(kernel, array):
 
 
 def elementwise(kernel, *arrays, columns=(), numbers=()):
-    """kernel(*arrays, *columns, *numbers), which writes into whichever of the arrays it likes (contiguous ones).
+    """kernel(*arrays, *columns, *numbers), which writes into the first array, and into others that are contiguous.
 
     arrays: of one shape. columns: arrays (C,) that broadcast along their last axis."""
+    if not arrays[0].flags.c_contiguous:            # its blocks would be copies: nothing would be written
+        return fused(kernel, *arrays, *columns, numbers=numbers)
     for _ in _block_by_block(kernel, arrays, columns, numbers):
         pass
 
@@ -57,7 +59,7 @@ def _block_by_block(kernel, arrays, columns, numbers):
     numbers = [arrays[0].dtype.type(number) for number in numbers]
     rows = [array.reshape(-1, width) if columns else array.reshape(-1) for array in arrays]
     kernel = _one_launch(kernel, arrays[0])
-    for part in chunks(rows[0], BLOCK // width):
+    for part in chunks(rows[0], BLOCK // width) or [slice(0)]:
         yield kernel(*[array[part] for array in rows], *columns, *numbers)
 
 
@@ -73,11 +75,12 @@ def _ones(xp, length, dtype):
 
 def column_sums(rows):
     """Σ over the rows of an array (M, C)."""
-    return functools.reduce(operator.add, [_add_rows(rows[part]) for part in chunks(rows, BLOCK // max(1, rows.shape[1]))])
+    parts = chunks(rows, BLOCK // max(1, rows.shape[1])) or [slice(0)]      # of no rows, the sum is 0
+    return functools.reduce(operator.add, [_add_rows(rows[part]) for part in parts])
 
 
 def total(array, axes):
     """Σ over the axes, which stay as axes of length 1. Over all but the last, it is the sum of the rows of a matrix."""
-    if array.ndim > 1 and array.size and sorted(axis % array.ndim for axis in axes) == list(range(array.ndim - 1)):
+    if array.ndim > 1 and array.size and sorted(axes) == list(range(array.ndim - 1)):
         return column_sums(array.reshape(-1, array.shape[-1])).reshape((1,) * (array.ndim - 1) + (-1,))
     return array.sum(axis=axes, keepdims=True)

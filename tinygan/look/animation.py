@@ -76,6 +76,8 @@ def slerp(a, b, fractions):
     Source: White, "Sampling Generative Networks" (2016), section 2.1, after Shoemake (1985)."""
     theta = np.arccos(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1))
     mu = np.asarray(fractions)[:, None]
+    if np.sin(theta) == 0:                                              # a = b: there is no way to go
+        return np.broadcast_to(a, (len(mu), len(a)))
     return (np.sin((1 - mu) * theta) * a + np.sin(mu * theta) * b) / np.sin(theta)
 
 
