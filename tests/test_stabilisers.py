@@ -306,7 +306,7 @@ def test_a_checkpoint_from_before_the_options_still_loads(tmp_path):
 @pytest.mark.parametrize("words, said", [
     (["--r1", "-1"], "got r1 -1.0, expected 0 ≤ r1 < inf"), (["--r1", "nan"], "r1 nan"),
     (["--label-smoothing", "0.7"], "label_smoothing 0.7"),
-    (["--instance-noise", "-0.1"], "instance_noise"), (["--noise-steps", "0"], "noise_steps 0"), (["--g-lr", "0"], "g_lr 0.0"),
+    (["--instance-noise", "-0.1"], "instance_noise"), (["--noise-steps", "-1"], "noise_steps -1"), (["--g-lr", "0"], "g_lr 0.0"),
     (["--averaging", "1"], "averaging 1.0"), (["--gradient-penalty", "inf"], "gradient_penalty inf")])
 def test_numbers_without_sense_get_a_sentence(words, said, tmp_path, capsys):
     assert main(["train", "ring", "--out", str(tmp_path / "run"), "--quiet", *words]) == 1
