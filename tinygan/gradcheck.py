@@ -82,11 +82,9 @@ def check_gradients(f, *inputs, order=1, seed=0):
     report = compare_gradients(f, *inputs, order=order, seed=seed)
     for row in report.wrong:
         shapes = ", ".join(f"{row.name} {row.shape}" for row in report.rows)
-        raise GradientError(
-            f"the derivative of {report.function} with respect to {row.name} is wrong: "
-            f"analytic {row.analytic:.9e}, numeric {row.numeric:.9e}, "
-            f"relative error {row.error:.1e} > {TOLERANCE[order]:.0e} "
-            f"(order {order}, seed {seed}, shapes {shapes}){row.note and '; ' + row.note}")
+        raise GradientError(f"the derivative of {report.function} with respect to {row.name} is wrong: analytic "
+                            f"{row.analytic:.9e}, numeric {row.numeric:.9e}, relative error {row.error:.1e} > "
+                            f"{TOLERANCE[order]:.0e} (order {order}, seed {seed}, shapes {shapes}){row.note and '; ' + row.note}")
     return report
 
 

@@ -6,17 +6,14 @@ seed_generator and seed_discriminator are a much-copied listing for MNIST, repai
     alone tells real from fake;
  3. writes the discriminator's objective with min where it is max: D maximises log D(x) + log(1 − D(G(z)));
  4. trains G alone: there is no alternating loop, so D never learns.
-All four are repaired here and in training.py. A fifth fault is subtle and remains, as batch_norm=True, to be studied:
-batch normalisation right after D's first Dense layer subtracts the mean of the batch, and as real and fake images go
-through D in separate batches, D cannot see a constant that is added to all images of one. A generator that paints
-everything too grey goes unpunished, and its digits come out washed-out. Real and fake mixed in one batch is no way out:
-then the statistics themselves tell D which is which, it wins, and G learns nothing.
+All four are repaired here and in training.py. A fifth remains, as batch_norm=True, to be studied: batch normalisation after
+D's first layer subtracts the mean of the batch, so D cannot see a constant added to all images of one, and a G that paints
+everything too grey goes unpunished. Real and fake in one batch is no way out: their statistics then tell them apart.
 """
 import numpy as np
 
 from .errors import TinyganError
-from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential,
-                     Tanh)
+from .layers import BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Tanh
 
 
 def seed_generator(latent=100, seed=0):
@@ -48,10 +45,9 @@ def dcgan(size=28, channels=1, latent=100, width=32, seed=0):
     """(G, D): z (N, latent) → images (N, size, size, channels) in [−1, 1] → logits (N, 1), for sizes from 16 to 128.
 
     D halves the sides until at most 4 pixels are left, and doubles the channels, from `width` to at most 8 times as many;
-    G goes the same way back. 28 → 14 → 7 → 4 with 32, 64 and 128 channels is the default recipe.
-    Kernel 4 with stride 2 covers every pixel equally often; kernel 5 does not, and checkerboards come from there (Odena et
-    al. 2016). An odd side n needs kernel 3, which makes (n + 1)/2 of it. No batch normalisation in D: with it D wins too
-    clearly (D(x) 0.96 and D(G(z)) 0.06 at the end of the default recipe, without it 0.7 and 0.3), and the digits are worse.
+    G goes the same way back. 28 → 14 → 7 → 4 with 32, 64 and 128 channels is the default recipe. Kernel 4 with stride 2
+    covers every pixel equally often; with 5 come checkerboards (Odena et al. 2016). An odd side n needs kernel 3, which makes
+    (n + 1)/2 of it. With batch normalisation D wins too clearly: D(x) 0.96 and D(G(z)) 0.06, without it 0.7 and 0.3.
     Source: Radford et al., "Unsupervised Representation Learning with DCGANs" (2016).  TinyganError for another size."""
     if not 16 <= size <= 128:
         raise TinyganError(f"got images of {size} pixels, expected 16 to 128: choose a size between, such as 32 or 64")
@@ -65,8 +61,7 @@ def dcgan(size=28, channels=1, latent=100, width=32, seed=0):
     up = [Dense(latent, m * m * c, bias=False), Reshape(m, m, c)]
     for halving in reversed(halvings):
         inputs, outputs, *form = halving
-        last = halving is halvings[0]                   # elsewhere batch normalisation subtracts what a bias adds
-        up += [BatchNorm(outputs), LeakyReLU(0.2), Conv2DTranspose(outputs, inputs, *form, bias=last)]
+        up += [BatchNorm(outputs), LeakyReLU(0.2), Conv2DTranspose(outputs, inputs, *form, bias=halving is halvings[0])]
     return (Sequential(*up, Tanh()).initialise(np.random.default_rng([seed, 0]), std=0.02),
             Sequential(*down, Flatten(), Dense(m * m * c, 1)).initialise(np.random.default_rng([seed, 1]), std=0.02))
 
@@ -82,8 +77,7 @@ def small_discriminator(seed=0, width=32):
 
 
 def point_generator(latent=2, seed=0, width=256):
-    """z (N, latent) → points (N, 2), for the two-dimensional mixtures. ReLU, not LeakyReLU, and no batch normalisation: G
-    has to be steep where one mode ends and the next begins, and with them it takes several times as many steps."""
+    """z (N, latent) → points (N, 2). ReLU and no batch normalisation: G is to be steep where one mode ends, the next begins."""
     return Sequential(Dense(latent, width), LeakyReLU(0), Dense(width, width), LeakyReLU(0), Dense(width, width),
                       LeakyReLU(0), Dense(width, 2)).initialise(np.random.default_rng([seed, 0]))
 
@@ -110,5 +104,4 @@ def mixture_discriminator(seed=0, width=200, pieces=5):
     def block(inputs):
         return Dense(inputs, pieces * width), Maxout(pieces)
 
-    return Sequential(*block(2), *block(width), *block(width),
-                      Dense(width, 1)).initialise(np.random.default_rng([seed, 1]))
+    return Sequential(*block(2), *block(width), *block(width), Dense(width, 1)).initialise(np.random.default_rng([seed, 1]))
