@@ -91,7 +91,7 @@ class Module:
 
     def astype(self, dtype):
         """Turn parameters and buffers into float32 or float64."""
-        return self._replace(lambda _, array: array.astype(dtype, order="C"))
+        return self._replace(lambda _, array: array.astype(dtype))
 
     def train(self, training=True):
         """Training mode: batch normalisation uses the statistics of the batch and remembers them."""
