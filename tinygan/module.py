@@ -9,8 +9,8 @@ from .tensor import Tensor
 class Module:
     """Something with parameters that maps a Tensor to a Tensor in forward(x).
 
-    Parameters are the attributes that are Tensors with requires_grad and not computed, children those that are Modules (or
-    lists of them), both in the order of their definition; `buffers` names arrays that are part of the state but not trained."""
+    Parameters are the attributes that are leaves with requires_grad, children those that are Modules (or lists of
+    them), both in the order of their definition; `buffers` names arrays that are part of the state but not trained."""
     buffers = ()
     training = True
 
