@@ -86,13 +86,13 @@ def test_like_lies_row_after_row(dtype):
 
 
 def test_a_kernel_writes_into_an_array_that_lies_column_after_column():
-    array = np.asfortranarray(np.zeros((3, 2)))
+    array = np.asfortranarray(np.zeros((2, 3, 2)))
 
     def kernel(kept, now, columns, number):
         kept += now * columns + number
 
-    kernels.elementwise(kernel, array, np.ones((3, 2)), columns=(np.array([1.0, 2.0]),), numbers=(10,))
-    np.testing.assert_array_equal(array, [[11, 12]] * 3)
+    kernels.elementwise(kernel, array, np.ones((2, 3, 2)), columns=(np.array([1.0, 2.0]),), numbers=(10,))
+    np.testing.assert_array_equal(array, [[[11, 12]] * 3] * 2)
 
 
 def test_sums_of_no_rows_are_zero():

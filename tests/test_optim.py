@@ -156,7 +156,7 @@ def test_each_parameter_counts_its_own_steps():
     assert tg.Adam([early, late]).load_state_dict(state).state_dict()["t"].tolist() == [101, 1]
     older = {**state, "t": np.array(7)}                     # one for all
     assert tg.Adam([early, late]).load_state_dict(older).state_dict()["t"].tolist() == [7, 7]
-    with pytest.raises(tg.TinyganError, match="expected 0 ≤ t"):
+    with pytest.raises(tg.TinyganError, match="got t -1"):
         optimiser.load_state_dict({**state, "t": np.array(-1)})
 
 

@@ -227,7 +227,7 @@ class BatchNorm(Module):
             y = (x - Tensor(self.running_mean)) * scale + self.beta
             return y if slope is None else leaky_relu(y, slope)
         if x.size <= self.features:
-            raise TinyganError(f"{self} got one row or none, {x.shape}, in training mode, expected several, as one has no variance: "
+            raise TinyganError(f"{self} got one row or none, {x.shape}, in training mode, expected several, for a variance: "
                                "use a larger batch, or .eval()")
         y, mean, var = batch_norm(x, self.gamma, self.beta, self.eps, slope)
         # New arrays, never in place: a checkpoint or a copy may still hold the old ones.

@@ -24,7 +24,7 @@ def _expectation(values, logits, gradient):
 
 
 def _softplus(a):
-    return softplus(a.detach()).data
+    return softplus(a).data
 
 
 # Minimax and non-saturating (Goodfellow et al. 2014, section 3)
@@ -50,7 +50,7 @@ def smoothed_discriminator_loss(real_logits, fake_logits, smoothing):
     it raised to t, the optimal D = ((1 − s)·p_data + t·p_G)/(p_data + p_G) would hold samples where they are.
     Source: Salimans et al., "Improved Techniques for Training GANs" (2016), section 3.4."""
     a, b = real_logits, fake_logits
-    return (_expectation(_softplus(-a) + (smoothing * a.detach()).data, a, lambda: (smoothing - sigmoid(-a)) / a.size)
+    return (_expectation(_softplus(-a) + (smoothing * a).data, a, lambda: (smoothing - sigmoid(-a)) / a.size)
             + _expectation(_softplus(b), b, lambda: sigmoid(b) / b.size))
 
 

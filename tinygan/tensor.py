@@ -27,7 +27,7 @@ def recording():
 
 @contextmanager
 def set_grad_enabled(on):
-    """with set_grad_enabled(on): do operations leave edges behind, in this thread, until the block ends?"""
+    """with set_grad_enabled(on): operations leave edges behind, or for False none, in this thread, until the block ends."""
     before = recording()
     _mode.recording = on
     try:

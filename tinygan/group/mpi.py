@@ -41,6 +41,7 @@ class Mpi(Several):
         if kind and not self._all_leave():
             print(f"rank {self.rank} of {self.size}: {last_words(error, trace).decode(errors='replace')}".rstrip("\0"),
                   file=sys.stderr, flush=True)
+            time.sleep(0.5)                                     # mpiexec drops what it has not passed on when it aborts
             self._comm.Abort(1)
             os._exit(1)                                         # where Abort should return
         if kind and self.rank:
