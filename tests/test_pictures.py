@@ -1,5 +1,6 @@
 """Pictures of one's own, in every form that they come in, and what is said of those that cannot be read."""
 import gzip
+import json
 import struct
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from PIL import Image
 
 import tinygan as tg
+from tinygan.cli import main
 from tinygan.data import images, pictures
+from tinygan.look import likeness
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -191,3 +194,50 @@ def test_the_default_recipe_is_the_case_of_28_pixels():
         assert repr(one) == repr(other) and all(map(np.array_equal, one.arrays(), other.arrays()))
     with pytest.raises(tg.TinyganError, match="got images of 8 pixels"):
         tg.models.dcgan(8)
+
+
+# A run on pictures of one's own
+
+def coloured(folder, rng, n=240):
+    """Discs on grounds that shade, in all colours."""
+    y, x = np.mgrid[:32, :32] / 31
+    for k in range(n):
+        ground, disc, (a, b) = *rng.uniform(0, 255, (2, 3)), rng.uniform(0.3, 0.7, 2)
+        inside = (x - a) ** 2 + (y - b) ** 2 < rng.uniform(0.1, 0.3) ** 2
+        Image.fromarray(np.where(inside[..., None], disc, ground * (0.5 + y / 2)[..., None]).astype(np.uint8)).save(
+            folder / f"{k}.png")
+
+
+def test_a_run_from_a_folder(folder, tmp_path, rng, capsys, monkeypatch):
+    monkeypatch.setattr(likeness, "STEPS", 5)
+    coloured(folder, rng)
+    (folder / "broken.png").write_bytes(b"x")
+    run, options = tmp_path / "run", ["--width", "4", "--latent", "8", "--loss", "hinge", "--beta1", "0", "--size", "24"]
+    assert main(["train", "--data", str(folder), "--steps", "2", "--batch-size", "8", "--out", str(run), *options]) == 0
+    said = capsys.readouterr().out
+    assert "240 read as 24×24 colour" in said and "left out: broken.png" in said and "pictures of your own" in said
+    assert "precision" in said and "digit" not in said
+    config, result = (json.loads((run / f"{name}.json").read_text()) for name in ("config", "result"))
+    assert config["network"] == {"width": 4, "latent": 8, "size": 24, "channels": 3}
+    assert result["steps"] == 2 and result["samples"]["n"] == result["real"]["n"] == 120 and result["images_per_second"] > 0
+    gan = tg.GAN.load(run / "checkpoint.npz")
+    assert gan.loss == "hinge" and gan.latent == 8 and gan.g_optimizer.betas == gan.d_optimizer.betas == (0, 0.999)
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "image/jpeg" in page and "Precision" in page and "digit" not in page.split("</style>")[1]
+    assert Image.open(run / "samples.png").mode == "RGB" and (run / "training.gif").is_file()
+    assert main(["train", "--resume", str(run), "--steps", "3"]) == 0
+    assert main(["sample", str(run), "--n", "3", "--out", str(tmp_path / "three.png")]) == 0
+    assert main(["sample", str(run), "--walk", "--n", "2"]) == 0
+    assert Image.open(run / "walk-2-0.gif").size == (216, 216)
+
+
+def test_grey_pictures_are_as_light_as_they_are_and_few_have_no_score(tmp_path):
+    np.save(tmp_path / "dark.npy", np.zeros((30, 16, 16), np.uint8))
+    run = tmp_path / "run"
+    assert main(["train", "--data", str(tmp_path / "dark.npy"), "--steps", "1", "--batch-size", "4", "--width", "2",
+                 "--out", str(run), "--quiet"]) == 0
+    assert json.loads((run / "result.json").read_text())["samples"] is None
+    assert main(["sample", str(run), "--n", "1", "--out", str(tmp_path / "one.png")]) == 0
+    levels = np.asarray(Image.open(tmp_path / "one.png"))
+    sample = tg.GAN.load(run / "checkpoint.npz").sample(1)[0, ..., 0]
+    assert abs(levels[6 + 1, 6 + 1] / 127.5 - 1 - sample[0, 0]) < 0.02

@@ -12,9 +12,10 @@ import numpy as np
 from . import lessons, proofs, run
 from .errors import TinyganError, integer, seed_of
 from .look import animation, plots
+from .losses import LOSSES
 from .look.files import check_place, whole, write_text
 from .proofs import museum
-from .run.folder import OWN
+from .run.folder import OWN, is_ink, read_config, versions
 from .run.output import audible
 from .run.presets import PRESETS, STUDIES
 from .training import GAN
@@ -28,10 +29,13 @@ EXAMPLES = """examples:
   tinygan check batch_norm             prove one derivative; without a name, all of them
 
 tinygan COMMAND --help tells the options of each."""
+NETWORK = {"size": "side of your pictures in pixels, 16 to 128", "channels": "of your pictures: 1 grey, 3 colour",
+           "width": "channels where the image is largest (32)", "latent": "numbers in z (100)"}
 STABILISERS = [             # option, type of its value, its symbol, what it is
     *[(rule.name, rule.type, rule.metadata["symbol"], rule.metadata["meaning"]) for rule in fields(Rules)],
     ("g_lr", float, "lr", "learning rate of G"),
     ("d_lr", float, "lr", "learning rate of D"),
+    ("beta1", float, "β₁", "Adam's first β of both"),
 ]
 
 
@@ -64,6 +68,7 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="tinygan", description="A generative adversarial network, from scratch.", epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"tinygan {versions()['tinygan']}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     presets = "\n".join(f"  {name:8} {preset.about}" for name, preset in (PRESETS | STUDIES).items())
@@ -77,8 +82,10 @@ def _parser():
     train.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
     train.add_argument("--seed", type=int, metavar="N", help="decides everything that is random (0)")
     train.add_argument("--out", type=Path, metavar="DIR", help="the run folder (runs/NAME)")
-    train.add_argument("--data", type=Path, metavar="DIR",
-                       help="a folder with the four MNIST files, gz or not, or `mnist`: download them")
+    train.add_argument("--data", type=Path, metavar="PATH",
+                       help="a folder of images, a .npy, .npz or idx file, MNIST's files, or `mnist`: download them")
+    for name, about in NETWORK.items():
+        train.add_argument(f"--{name}", type=int, metavar="N", help=about)
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (auto)")
     train.add_argument("--workers", type=_workers, metavar="N",
                        help="processes that share a batch, or auto, mpi (auto)")
@@ -88,6 +95,7 @@ def _parser():
     group = train.add_argument_group("stabilisers", "in place of what the preset has; 0 switches one off")
     for name, kind, symbol, meaning in STABILISERS:
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=symbol, help=meaning)
+    group.add_argument("--loss", choices=list(LOSSES), metavar="L", help=", ".join(LOSSES))
     group.add_argument("--spectral-norm", action="store_true", default=None, help="spectral normalisation of D's layers")
     train.set_defaults(command=_train)
 
@@ -158,17 +166,18 @@ def _check(options):
 
 
 def _train(options):
-    names = [name for name, *_ in STABILISERS] + ["spectral_norm"]
+    names = [name for name, *_ in STABILISERS] + ["spectral_norm", "loss"]
+    network = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
     stabilisers = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.resume:
         new = (options.out, options.batch_size, options.seed, options.preset)
-        if options.overwrite or stabilisers or any(value is not None for value in new):
+        if options.overwrite or stabilisers or network or any(value is not None for value in new):
             raise TinyganError("got --resume with options that only a new run has, expected none of those: beside "
                                "--resume DIR give --steps, --data, --device, --workers or --quiet")
         run.resume(options.resume, options.steps, options.data, options.device, options.quiet, options.workers)
         return
-    run.train(options.preset or "digits", options.out, options.steps, options.batch_size, options.seed or 0, options.data,
-              options.device, options.overwrite, options.quiet, stabilisers, options.workers or "auto")
+    run.train(options.preset, options.out, options.steps, options.batch_size, options.seed or 0, options.data,
+              options.device, options.overwrite, options.quiet, stabilisers, options.workers or "auto", network)
 
 
 def _lesson(options):
@@ -195,11 +204,19 @@ def _sample(options):
         check_place(file, options.overwrite and not _of_a_training(file),
                     " with --out" if options.overwrite else " with --out, or --overwrite")
     if options.walk:
-        animation.walk(gan, *files, n, seed)
+        animation.walk(gan, *files, n, seed, ink=_ink(options.run))
     else:
-        _write(gan.sample(n, seed), out)
+        _write(gan.sample(n, seed), out, _ink(options.run))
     what = f"a walk past {n} images" if options.walk else f"{n} samples"
     print(f"{what} from {options.run}, seed {seed}: {' and '.join(map(str, files))}")
+
+
+def _ink(folder):
+    """Does the run in the folder draw in ink? A checkpoint may have been copied without its config.json."""
+    try:
+        return is_ink(read_config(folder / "config.json"))
+    except TinyganError:
+        return True
 
 
 def _of_a_training(file):
@@ -208,9 +225,11 @@ def _of_a_training(file):
     return bool(OWN.fullmatch(file.name)) and not drawn and (file.parent / "config.json").is_file()
 
 
-def _write(samples, out):
-    if out.suffix == ".png":
-        (plots.samples if samples.ndim == 4 else plots.scatter)(samples, out)
+def _write(samples, out, ink):
+    if out.suffix == ".png" and samples.ndim == 4:
+        plots.samples(samples, out, ink=ink)
+    elif out.suffix == ".png":
+        plots.scatter(samples, out)
     else:
         with whole(out) as unfinished:
             if out.suffix == ".npy":

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import TinyganError
 from .idx import read_idx
 
+DIGITS = {"5000×28×28×1, crc32 92fac3a4", "60000×28×28×1, crc32 370f0c6f"}     # fingerprints: the package's, and MNIST's
 SPLITS = {"train": "train", "test": "t10k"}             # how the file names begin
 
 
@@ -35,6 +36,12 @@ def mnist_folder(directory, split="train"):
     TinyganError, which names the file, for one that is missing, damaged or does not fit the other of its split."""
     pixels, labels = read_split(directory, split)
     return to_images(pixels), labels
+
+
+def is_mnist(path):
+    """Is it a folder with files of MNIST's four names, or the word "mnist"? Other sets, such as Fashion-MNIST, have them too."""
+    path = Path(path)
+    return str(path) == "mnist" or path.is_dir() and any("train-labels" in file.name for file in path.iterdir())
 
 
 def read_split(directory, split):

@@ -3,6 +3,7 @@
     config.json      what was run, on which data and with which versions: enough to run it again
     checkpoint.npz   networks, optimisers, noise and data order; GAN.load reads it. checkpoint.previous.npz: the one before
     metrics.csv      the losses and D's beliefs of every step
+    result.json      what came out: the scores, how long it took, on what and with which command
     frames.npz       what G made of the same noise, at moments of the training
     samples.png      100 samples
     progress.png     the same 8 noise vectors at 6 moments
@@ -16,38 +17,47 @@ same bytes as one that was never stopped. The bytes depend on the number of work
 presets.py: what there is to train. folder.py: the folder and its config.json. callbacks.py: what happens between two steps.
 output.py: where a run's words go.
 """
+import json
+import shlex
 import sys
+import time
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from .. import group, umpire
-from ..backend import available
+from .. import data, group, umpire
+from ..backend import available, device_of
 from ..cuda import explained
 from ..errors import Diverged, TinyganError, WorkerLost, brief, integer, seed_of
 from ..look import diagnosis, metrics
+from ..look.files import write_text
 from ..training import GAN
 from ..umpire import BELIEFS
 from .callbacks import Frames, Keeper, Progress, Stopped, stop_after_step
-from .folder import contents, fingerprint, prepared, read_config, silent, versions, write_config
+from .folder import contents, fingerprint, is_ink, prepared, read_config, silent, versions, write_config
 from .output import aloud, audible
 from .presets import PRESETS, STUDIES, stabilised
 
 SCORED_SAMPLES = 2000           # that the final score looks at
+ENOUGH = 200                    # pictures of one's own from which a score means something
 
 
 @audible()
 @explained()
-def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
-          overwrite=False, quiet=False, stabilisers=None, workers="auto"):
+def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
+          overwrite=False, quiet=False, stabilisers=None, workers="auto", network=None):
     """Train preset `name`, or play that study, and write the run folder, by default runs/NAME; returns its Path.
 
-    stabilisers: {option: value} in place of the preset's own: "spectral_norm": True, "g_lr", "d_lr", or an argument of GAN.
+    name: by default "pictures" for data that are not MNIST's files, and "digits" else.
+    stabilisers: {option: value} in place of the preset's own: "spectral_norm": True, "g_lr", "d_lr", "beta1", or an argument
+    of GAN. network: {"size", "channels", "width", "latent": number}, for the presets that make networks of any size.
     workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started.
     Ctrl-C and SIGTERM end the training after the current step; the results so far are written, then Stopped is raised.
     TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, for an
     option that the preset has no use for, and if the training diverges: the last good checkpoint stays."""
+    name = name or ("digits" if data_folder is None or data.is_mnist(data_folder) else "pictures")
     if name not in PRESETS | STUDIES:
         raise TinyganError(f"there is no preset {name!r}: choose one of {', '.join(PRESETS | STUDIES)}")
     preset, folder, say = (PRESETS | STUDIES)[name], Path(out or f"runs/{name}"), silent if quiet else aloud
@@ -55,38 +65,50 @@ def train(name="digits", out=None, steps=None, batch_size=None, seed=0, data_fol
     if name in STUDIES:
         _without_effect(name, {"--batch-size": batch_size, "--data": data_folder, "a stabiliser": stabilisers or None,
                                "--device": device if device == "cuda" else None,
-                               "--workers": None if workers in ("auto", 1) else workers})
+                               "--workers": None if workers in ("auto", 1) else workers, **_options(network)})
         return _study(name, folder, steps, seed, overwrite, say)
     if preset.modes:
         _without_effect(name, {"--data": data_folder})
+    _without_effect(name, _options(network, preset.network))
+    network = {option: integer(f"--{option}", value, 1) for option, value in (network or {}).items() if value is not None}
     batch_size = integer("--batch-size", preset.batch_size if batch_size is None else batch_size, 1)
     with group.of("mpi" if workers == "mpi" else 1) as team, ExitStack() as stack:  # forked workers: with the training alone
         device, where = _choose(device)
         workers, why = group.chosen(workers, team, batch_size, device)
         say(f"workers: {workers} ({why})\ndevice: {device} ({where})")
-        real = _loaded(team, preset, data_folder)
-        gan = stabilised(preset.build(seed), seed, **(stabilisers or {})).to(device)
+        real = _loaded(team, preset, data_folder, network, say)
+        if "size" in preset.network:
+            network |= {"size": real.shape[1], "channels": real.shape[3]}
+        gan = stabilised(preset.build(seed, **network), seed, **(stabilisers or {})).to(device)
         umpire.check_images(gan, real, batch_size)
         team.first(lambda: stack.enter_context(prepared(folder, overwrite)))
         config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
                   "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
-                  "stabilisers": stabilisers or {}, "workers": workers, **versions()}
+                  "stabilisers": stabilisers or {}, "network": network, "workers": workers, **versions()}
         say(f"{name}: {preset.about}; {steps:,} steps of {batch_size}, seed {seed}")
         return _play(folder, config, gan, real, Frames(gan, steps, real), say, quiet)
 
 
-def _loaded(team, preset, data_folder):
-    """The preset's data. The first rank is the first to ask for them, as it may have to download them."""
-    found = []
-    team.first(lambda: found.append(preset.load(data_folder)))
-    return found[0] if found else preset.load(data_folder)
+def _loaded(team, preset, data_folder, network, say):
+    """The preset's data. The first rank is the first to ask for them, as it may have to download or to convert them."""
+    options, found = {}, []
+    if "size" in preset.network:
+        options = {"size": network.get("size"), "channels": network.get("channels"), "say": say}
+    team.first(lambda: found.append(preset.load(data_folder, **options)))
+    return found[0] if found else preset.load(data_folder, **options | dict.fromkeys(options.keys() & {"say"}))
+
+
+def _options(network, of_use=()):
+    """The options of the network that are given and of no use, by their names on the command line."""
+    return {f"--{option}": value for option, value in (network or {}).items() if option not in of_use}
 
 
 def _without_effect(name, options):
     """TinyganError for an option that this preset or study has no use for."""
     for option, value in options.items():
         if value is not None:
-            its = "study draws its own few numbers on the CPU" if name in STUDIES else "preset draws its own points"
+            its = ("study draws its own few numbers on the CPU" if name in STUDIES else
+                   "preset draws its own points" if option == "--data" else "preset has its own")
             raise TinyganError(f"got {option} {value} for {name}, expected none, as this {its}: leave {option} out")
 
 
@@ -120,7 +142,7 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, wor
         if steps < gan.steps:
             raise TinyganError(f"got --steps {steps}, expected at least {gan.steps}, as the run in {folder} has {gan.steps} "
                                "already: give the number of all its steps, old and new")
-        real = _loaded(team, PRESETS[config["preset"]], data_folder or config["data"])
+        real = _loaded(team, PRESETS[config["preset"]], data_folder or config["data"], config["network"], say)
         if fingerprint(real) != config["images"]:
             raise TinyganError(f"got other data ({fingerprint(real)}), expected those that the run in {folder} was begun "
                                f"with ({brief(config['images'])}): give --data with the folder that it had")
@@ -133,7 +155,7 @@ def _play(folder, config, gan, real, frames, say, quiet):
     """Train, with a checkpoint now and then, and write everything at the end. Only the first rank writes."""
     keeper, team = Keeper(folder, frames), group.current()
     steps, batch_size = config["steps"], config["batch_size"]
-    workers, stopped = 1 if team.size > 1 else config["workers"], None
+    workers, stopped, begun, start = 1 if team.size > 1 else config["workers"], None, gan.steps, time.perf_counter()
 
     def begin():
         write_config(folder, config)
@@ -141,10 +163,13 @@ def _play(folder, config, gan, real, frames, say, quiet):
             keeper.save(gan)
 
     def end():
+        seconds = time.perf_counter() - start
+        played = {"seconds": round(seconds, 2), "images_per_second": round((gan.steps - begun) * batch_size / seconds, 1),
+                  "device": device_of(gan.generator.arrays()[0]), "workers": gan.workers}
         frames.take(gan)
         keeper.save(gan)
         try:
-            _show(gan, real, frames, folder, config, say)
+            _show(gan, real, frames, folder, config, played, say)
         except (OSError, TinyganError) as error:
             raise TinyganError(f"{error}. The checkpoint of step {gan.steps} is whole: `tinygan train --resume {folder}` "
                                "draws the pictures again") from error
@@ -175,32 +200,41 @@ def _choose(device):
     return ("cpu" if not works else "cuda" if device == "auto" else device), reason
 
 
-def _show(gan, real, frames, folder, config, say):
-    """Write the pictures and the numbers. All of them can be made again from the checkpoint."""
-    from ..look import animation, plots, report       # with them comes matplotlib, which lessons need not load with run/
+def _show(gan, real, frames, folder, config, played, say):
+    """Write the pictures and the numbers. All but `played`, what the training took, can be made again from the checkpoint."""
+    from ..look import animation, likeness, plots, report       # with them comes matplotlib, which lessons need not load with run/
 
     plots.losses(gan.history, folder / "losses.png")
     taken = [(step, samples.astype(np.float32)) for step, samples in frames.taken]
-    samples, score, real_score = gan.sample(SCORED_SAMPLES, seed=2), None, None
+    samples, score, real_score, ink = gan.sample(SCORED_SAMPLES, seed=2), None, None, is_ink(config)
     if real.ndim == 4:
-        plots.samples(gan.sample(100, seed=1), folder / "samples.png")
-        plots.progress(frames.of_progress(), folder / "progress.png")
-        animation.gif(taken, folder / "training.gif")
+        plots.samples(gan.sample(100, seed=1), folder / "samples.png", ink=ink)
+        plots.progress(frames.of_progress(), folder / "progress.png", ink)
+        animation.gif(taken, folder / "training.gif", ink)
+    if config["images"] in data.DIGITS:
         score, real_score = metrics.score(samples), metrics.real_score(SCORED_SAMPLES)
+    elif real.ndim == 4 and len(real) >= ENOUGH:
+        judge = likeness.Judge(real)
+        score, real_score = judge.score(samples), judge.real
+    if score:
         say(f"samples       {score}")
-        say(f"real digits   {real_score}")
-    else:
+        say(f"real {'digits  ' if config['images'] in data.DIGITS else 'pictures'} {real_score}")
+    if real.ndim == 2:
         plots.scatter(gan.sample(2500, seed=1), folder / "samples.png", real[:2500])
-    if PRESETS[config["preset"]].modes:
-        say(f"samples       {metrics.mode_score(gan.sample(2500, seed=1), *PRESETS[config['preset']].modes)}")
+    modes = PRESETS[config["preset"]].modes and metrics.mode_score(gan.sample(2500, seed=1), *PRESETS[config["preset"]].modes)
+    if modes:
+        say(f"samples       {modes}")
     if frames.landscapes:
         figures = [plots.landscape(step, made, real[:1000], *seen, frames.extent, gan.loss in BELIEFS)
                    for (step, made), seen in zip(taken, frames.landscapes)]
         plots.save(figures[-1], folder / "landscape.png")
         animation.landscape_gif(figures, folder / "training.gif")
+    found = {"samples": score or modes, "real": real_score}
+    write_text(folder / "result.json", json.dumps({"steps": gan.steps, **played, "command": shlex.join(sys.argv), **versions(),
+                                                   **{name: it and asdict(it) for name, it in found.items()}}, indent=1) + "\n")
     findings = diagnosis.findings(gan.history, samples, real, score, real_score)
-    report.write(folder / "report.html", title=f"tinygan: {config['preset']}", config=config, history=gan.history,
+    report.write(folder / "report.html", title=f"tinygan: {config['preset']}", config=config | played, history=gan.history,
                  frames=taken, samples=samples[:100] if real.ndim == 4 else samples, real=real, score=score,
-                 real_score=real_score, findings=findings)
+                 real_score=real_score, findings=findings, ink=ink)
     say(f"\nwritten to {folder}/: {contents(folder)}")
     say(f"more samples: tinygan sample {folder} --n 100 --seed 2")

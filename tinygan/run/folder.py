@@ -18,10 +18,10 @@ from ..look.files import write_text
 from .presets import PRESETS, STUDIES
 
 CONFIG_TYPES = {"preset": str, "steps": int, "batch_size": int, "seed": int, "data": (str, type(None)), "images": str,
-                "workers": int}
+                "workers": int, "network": dict}
 ALWAYS = {"steps", "seed", "tinygan", "python", "numpy", "system"}      # what each config.json has, a lesson's too
 OWN = re.compile(r"""(unfinished-)?(
-    config\.json | checkpoint(\.previous)?\.npz | frames\.npz | metrics\.csv | report\.html | training\.gif      # a training
+    (config|result)\.json | checkpoint(\.previous)?\.npz | frames\.npz | metrics\.csv | report\.html | training\.gif      # a training
     | (samples|progress|losses|landscape)\.png | samples-\d+-\d+\.png | walk-\d+-\d+\.(gif|png)                # and sample
     | (rates|results|game)\.csv | (portrait|optimal|game)\.png | (portrait|game)\.gif                           # a study
     | results\.(json|md) | (projection|planes|stripes|nothing|codes|labelled|errors|maps|reconstructed|walk|arithmetic
@@ -103,6 +103,7 @@ def read_config(path):
             raise ValueError("it is larger than 1 MB")
         config = json.loads(path.read_text(encoding="utf-8"))
         config.setdefault("workers", 1)                     # older runs had one
+        config.setdefault("network", {})
         if config["preset"] in STUDIES:
             raise TinyganError(f"{path.parent} holds the study {config['preset']}, which takes seconds and is not "
                                f"resumed: run `tinygan train {config['preset']} --out {path.parent} --overwrite`")
@@ -120,6 +121,11 @@ def read_config(path):
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TinyganError(f"{path} is damaged ({type(error).__name__}: {brief(error)}): correct it by hand, "
                            "it is plain JSON") from error
+
+
+def is_ink(config):
+    """Are grey images of this run digits, which are drawn as ink on paper? Pictures of one's own are as light as they are."""
+    return config.get("preset") != "pictures"
 
 
 def fingerprint(real):

@@ -16,11 +16,12 @@ from ..umpire import Rules
 class Preset:
     """What `tinygan train NAME` plays."""
     about: str
-    load: Callable            # folder or None → array of real samples
-    build: Callable           # seed → GAN
+    load: Callable            # folder or None → array of real samples; pictures: path, size, channels, say → the same
+    build: Callable           # seed → GAN; with those of size, channels, width and latent that stand in `network`
     steps: int
     batch_size: int = 64
     modes: tuple = None       # of a mixture: means (K, 2), σ
+    network: tuple = ()       # options that decide how the networks are made
 
 
 def _digits(folder):
@@ -34,9 +35,16 @@ def _mnist(folder):
     return _digits(folder or "mnist")
 
 
-def _small(seed):
-    G, D = models.small_generator(seed=seed), models.small_discriminator(seed=seed)
-    return GAN(G, D, g_optimizer=Adam(G.parameters(), lr=1e-3), d_optimizer=Adam(D.parameters(), lr=1e-3),
+def _pictures(path, size=None, channels=None, say=None):
+    """Pictures of one's own (data/pictures.py)."""
+    if path is None:
+        raise TinyganError("got no --data, expected the path of your pictures: a folder of images, a .npy, .npz or idx file")
+    return data.images(path, size, channels, say)
+
+
+def _small(seed, size=28, channels=1, width=32, latent=100):
+    G, D = models.dcgan(size, channels, latent, width, seed)
+    return GAN(G, D, latent, g_optimizer=Adam(G.parameters(), lr=1e-3), d_optimizer=Adam(D.parameters(), lr=1e-3),
                averaging=0.99, seed=seed)
 
 
@@ -63,8 +71,12 @@ def _grid(seed):
 
 
 PRESETS = {
-    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 3000, 32),
-    "mnist": Preset("the 60,000 digits of MNIST (downloaded, or --data DIR), the default recipe", _mnist, _small, 10000, 32),
+    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 3000, 32,
+                     network=("width", "latent")),
+    "mnist": Preset("the 60,000 digits of MNIST (downloaded, or --data DIR), the default recipe", _mnist, _small, 10000, 32,
+                    network=("width", "latent")),
+    "pictures": Preset("pictures of your own: --data with a folder of images, an array or an idx file", _pictures, _small,
+                       5000, network=("size", "channels", "width", "latent")),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
     "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _ring, 8000, 100,
                    (data.RING_MEANS, data.RING_SIGMA)),
@@ -87,7 +99,7 @@ STUDIES = {
 }
 
 
-def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **rules):
+def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, loss=None, beta1=None, **rules):
     """The GAN with what is asked for in place of its own."""
     if spectral_norm:
         gan.discriminator = layers.spectral_norm(gan.discriminator, np.random.default_rng([seed, 2]))
@@ -99,5 +111,7 @@ def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, **rules):
         if lr is not None and not plain_number(name, lr):
             raise TinyganError(f"got {name} {lr}, expected a number above 0: try 0.001")
         optimiser.lr = optimiser.lr if lr is None else plain_number(name, lr)
-    return GAN(gan.generator, gan.discriminator, gan.latent, gan.loss, gan.g_optimizer, gan.d_optimizer, seed=seed,
+        if beta1 is not None:
+            optimiser.betas = plain_number("beta1", beta1, 0, 1), optimiser.betas[1]
+    return GAN(gan.generator, gan.discriminator, gan.latent, loss or gan.loss, gan.g_optimizer, gan.d_optimizer, seed=seed,
                **asdict(gan.rules) | rules)
