@@ -120,3 +120,91 @@ def test_the_game_goes_the_right_way(rng):
     before = G(z).data.mean()
     clusters.train(G, f, D.initialise(rng, std=0.01), Q.initialise(rng), white, 150, rng, print)
     assert D(f(white)).data.mean() > D(f(-white)).data.mean() + 0.5 and G(z).data.mean() > before + 0.05
+
+
+def test_each_step_is_played_with_what_it_asks_for(monkeypatch, rng):
+    """f and D learn that real images are real, at their rate; Q, at that of G, sees noise and the codes that G was given."""
+    networks, steps, made = clusters.networks(2, rng), [], []
+    G, f, D, Q = networks
+    images = tg.data.digits()[0][:100]
+
+    def makers_loss(*arguments):
+        made.append(arguments[4:])
+        return makers(*arguments)
+
+    makers, judged, painted = clusters.makers_loss, [], []
+    monkeypatch.setattr(f, "forward", lambda x, forward=f.forward: judged.append(x) or forward(x))
+    monkeypatch.setattr(G, "forward", lambda z, forward=G.forward: painted.append((z.data, forward(z))) or painted[-1][1])
+    monkeypatch.setattr(clusters, "makers_loss", makers_loss)
+    monkeypatch.setattr(clusters, "descend", lambda adam, loss: steps.append((adam, float(loss))))
+    clusters.train.__wrapped__(*networks, images, 3, rng, print)
+    assert all(network.training for network in networks) and len(steps) == 6 and len(judged) == 12
+    for k in range(3):
+        real, fake = judged[4 * k].data, judged[4 * k + 1].data
+        assert all((x == images).all(axis=(1, 2, 3)).any() for x in real) and (fake == painted[2 * k][1].data).all()
+        expected = np.log1p(np.exp(-D(f(real)).data)).mean() + np.log1p(np.exp(D(f(fake)).data)).mean()
+        (d_adam, d_loss), (g_adam, _) = steps[2 * k:2 * k + 2]
+        assert d_loss == pytest.approx(expected, rel=1e-5)
+        assert (d_adam.parameters, d_adam.lr) == (f.parameters() + D.parameters(), 2e-4)
+        assert (g_adam.parameters, g_adam.lr) == (G.parameters() + Q.parameters(), 1e-3)
+        z, codes, noise = made[k]
+        assert (z[:, clusters.LATENT:].argmax(axis=1) == codes).all() and len(set(codes)) > 5
+        assert noise.shape == real.shape and abs(noise.std() - 0.3) < 0.01
+        assert abs(painted[2 * k][0][:, :clusters.LATENT].std() - 0.3) < 0.02
+
+
+def digits_of_one_pixel(y):
+    """Images of the classes y: pixel y is black"""
+    return (2 * np.eye(784, dtype=np.float32)[y] - 1).reshape(-1, 28, 28, 1)
+
+
+class Told(tg.Module):
+    """A network that computes f and remembers its mode."""
+
+    def __init__(self, f):
+        super().__init__()
+        self.f, self.modes = f, []
+
+    def forward(self, x):
+        self.modes.append(self.training)
+        return tg.Tensor(self.f(x.data))
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_the_numbers_are_of_the_test_digits_by_the_trained_networks(monkeypatch, tmp_path):
+    """Pixels tell all ten digits, the untrained f five pairs, and Q after training takes 9 for 8, in each of three runs."""
+    made, played = [], []
+
+    def networks(width, rng):
+        pixels = Told(lambda x: np.eye(5, dtype=np.float32)[x.reshape(len(x), -1).argmax(axis=1) % 5])
+        G, Q = Told(lambda z: z[:, :1, None, None] * np.ones((1, 28, 28, 1))), Told(lambda h: np.roll(h, 3, axis=1))
+        made.append((rng.random(), G, pixels, Told(None), Q))
+        return made[-1][1:]
+
+    def train(G, f, D, Q, images, steps, rng, say):
+        played.append((rng.random(), steps, len(images), [network.training for network in (G, f, D, Q)]))
+        f.f = lambda x: np.eye(10)[np.minimum(x.reshape(len(x), -1).argmax(axis=1), 8)]
+        f.modes.append("trained")
+
+    monkeypatch.setattr(clusters, "networks", networks)
+    monkeypatch.setattr(clusters, "train", train)
+    monkeypatch.setattr(clusters.plots, "rows", lambda *_: None)
+    y = np.arange(40) % 10
+    train_set, test_set = (digits_of_one_pixel(y), y[::-1]), (digits_of_one_pixel(np.sort(y[:20])), np.sort(y[:20]))
+    it = Lesson(tmp_path, train_set, test_set, 7, True, say=lambda text: None)
+    clusters.lesson(it)
+    found = [row.value for row in it.rows]
+    np.testing.assert_allclose(found[:1] + found[2:3] + found[4:5], [90, 100, 50])
+    assert 0.8 < found[1] < 1 and found[3] == pytest.approx(1) and 0.6 < found[5] < 0.9
+    assert it.rows[0].each == [90, 90, 90] and [p[1:] for p in played] == 3 * [(12_000, 40, 4 * [True])]
+    streams = [[np.random.default_rng([7, k, n]).random() for k in range(3)] for n in (0, 1)]
+    assert [[m[0] for m in made], [p[0] for p in played]] == streams
+    for k, (_, G, f, _, Q) in enumerate(made):
+        assert not any(G.modes + Q.modes) and f.modes.index("trained") == 2 * (k == 0) and True not in f.modes
+
+
+def test_k_means_learns_from_the_first_and_answers_for_the_second():
+    """The ten digits of the training vectors are ten clusters; the test vectors are few, and all of three digits."""
+    y = np.arange(40) % 10
+    found = clusters.k_means(digits_of_one_pixel(y), digits_of_one_pixel(np.array([4, 4, 7, 1, 7])), 3, 0)
+    assert found[0] == found[1] and found[2] == found[4] and len(set(found)) == 3

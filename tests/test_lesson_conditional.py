@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan.lessons import conditional
+from tinygan.lessons import Lesson, conditional
 
 Y = np.array([3, 0, 9, 3])
 
@@ -78,3 +78,96 @@ def test_the_game_goes_the_right_way(rng, monkeypatch):
     painted, _ = conditional.draw(G, rng.standard_normal((5, 100)).astype(np.float32))
     black, white = painted[:5].mean(), painted[5:10].mean()         # of the classes 0 and 1
     assert black < -0.3 and white > 0.3
+
+
+def painted(y):
+    """Images of the classes y, each all of the shade (y + 1)/16"""
+    return np.broadcast_to(((y + 1) / 16).astype(np.float32)[:, None, None, None], (len(y), 28, 28, 1))
+
+
+class Painter(tg.Module):
+    """A G that paints class y, or the one after it, in its shade below 0, and remembers its noise and its mode."""
+
+    def __init__(self, turned=0):
+        super().__init__()
+        self.turned, self.shift = turned, tg.Tensor(np.zeros(1, np.float32), requires_grad=True)
+        self.noise, self.modes = [], []
+
+    def forward(self, x):
+        x = x.data
+        self.noise.append(x[:, :-10])
+        self.modes.append(self.training)
+        return self.shift - painted((x[:, -10:].argmax(axis=1) + self.turned) % 10)
+
+
+def shade(images):
+    return tg.ops.mean(images, axis=(1, 2, 3))
+
+
+def softplus(a):
+    return np.log1p(np.exp(a))
+
+
+def test_each_step_is_its_equation_with_the_classes_asked_for(monkeypatch, rng):
+    """D sees real and fake images of the same classes, G is asked for all ten, and both rates fall to 0."""
+    G, judged, steps = Painter(), [], []
+
+    class D:
+        a = tg.Tensor(np.ones(1, np.float32), requires_grad=True)
+
+        def __call__(self, x, y):
+            judged.append((shade(x).data, y))
+            return self.a * shade(x)
+
+        def parameters(self):
+            return [self.a]
+
+    monkeypatch.setattr(tg.models, "small_generator", lambda latent, seed: G)
+    monkeypatch.setattr(conditional, "descend", lambda adam, loss, fraction: steps.append((adam, float(loss), fraction)))
+    labels = rng.integers(0, 10, 100)
+    assert conditional.train.__wrapped__(D(), painted(labels), labels, 8, rng) is G and not G.training
+    assert all(G.modes) and all(abs(z.std() - 1) < 0.1 for z in G.noise)
+    assert len(np.unique(np.concatenate(G.noise), axis=0)) == 8 * 2 * conditional.BATCH
+    for k in range(8):
+        (real, y), (fake, same), (asked, drawn) = judged[3 * k:3 * k + 3]
+        np.testing.assert_allclose(16 * np.stack([real, -fake]) - 1, np.stack([y, same]), atol=1e-5)
+        assert (y == same).all()
+        np.testing.assert_allclose(-16 * asked - 1, drawn, atol=1e-5)
+        (d_adam, d_loss, d_fraction), (g_adam, g_loss, g_fraction) = steps[2 * k:2 * k + 2]
+        assert d_adam.parameters == [D.a] and g_adam.parameters == [G.shift]
+        assert d_loss == pytest.approx((softplus(-real) + softplus(fake)).mean(), rel=1e-5)
+        assert g_loss == pytest.approx(softplus(-asked).mean(), rel=1e-5)
+        assert d_fraction == g_fraction == (1, 1, 1, 1, 1, 0.75, 0.5, 0.25)[k]
+    assert set(np.concatenate([y for _, y in judged[2::3]])) == set(range(10))
+
+
+def test_the_numbers_are_those_of_the_samples_asked_for(monkeypatch, tmp_path):
+    """Told by `projection`, G paints what is asked for, by the others the next class; of the four test digits one is 9."""
+    scored, games, painters = [], [], []
+
+    def train(D, images, labels, steps, rng, seed):
+        games.append((D, len(images), steps, rng.random(), seed))
+        painters.append(Painter(turned=D != "projection").eval())
+        return painters[-1]
+
+    def score(images):
+        scored.append(np.bincount(np.rint(-16 * images[:, 0, 0, 0] - 1).astype(int)).tolist())
+        return metrics.Score(len(images), 7.0, 0, 0, 0, ())
+
+    metrics = conditional.metrics
+    monkeypatch.setattr(metrics, "classifier", lambda: lambda x: np.eye(10)[np.rint(-16 * x[:, 0, 0, 0] - 1).astype(int)])
+    monkeypatch.setattr(metrics, "accuracy", lambda c, images, labels: (c(images).argmax(axis=1) == labels).mean())
+    monkeypatch.setattr(metrics, "score", score)
+    monkeypatch.setattr(metrics, "real_score", lambda n: metrics.Score(n, 3.0, 0, 0, 0, ()))
+    monkeypatch.setattr(conditional, "train", train)
+    monkeypatch.setattr(conditional, "WAYS_TO_TELL", {name: lambda rng, n=name: n for name in conditional.WAYS_TO_TELL})
+    monkeypatch.setattr(conditional.plots, "rows", lambda *_: None)
+    test = -painted(np.zeros(4)), np.array([0, 0, 0, 9])
+    it = Lesson(tmp_path, (painted(np.zeros(6)), np.zeros(6, int)), test, seed=5, say=lambda text: None)
+    conditional.lesson(it)
+    assert [row.value for row in it.rows] == [75, 3, 100, 7, 0, 7, 0, 7, 0, 7]
+    assert scored == 4 * [10 * [100]]
+    assert all(abs(z.std() - 1) < 0.1 and not any(G.modes) for G in painters for z in G.noise)
+    same = 6, 1400, np.random.default_rng([5, 1, 1]).random(), 5
+    assert games[:3] == [(name, *same) for name in ("projection", "planes", "stripes")]
+    assert games[3] == ("nothing", 6, 700, *same[2:])

@@ -58,3 +58,63 @@ def test_permuting_the_labels_changes_the_judgement_alone(tmp_path, rng):
     (rows, pictures), (permuted, same) = outcomes
     assert pictures == same and rows[-2:] == permuted[-2:]
     assert all(row.value > 40 for row in rows[:-2]) and all(row.value < 25 for row in permuted[:-2])
+
+
+def test_each_step_is_the_equation_of_the_pairs(monkeypatch, rng):
+    """D learns that (x, E(x)) is real and (G(z), z) is not, E and G the reverse, and both rates fall to 0."""
+    players = E, G, D = [make(16, rng) for make in (features.encoder, features.generator, features.discriminator)]
+    images, steps, seen, noise = tg.data.digits()[0][:200], [], [], []
+    monkeypatch.setattr(D, "forward", lambda pairs, forward=D.forward: seen.append(pairs.data) or forward(pairs))
+    monkeypatch.setattr(G, "forward", lambda z, forward=G.forward: noise.append(z.data) or forward(z))
+    monkeypatch.setattr(features, "descend", lambda adam, loss, fraction: steps.append((adam, float(loss), fraction)))
+    features.train.__wrapped__(*players, images, 4, rng)
+    assert len(steps) == len(noise) == 8 and len(seen) == 16 and all(player.training for player in players)
+    assert all(abs(z.std() - 1) < 0.05 for z in noise) and len({z.tobytes() for z in noise}) == 8
+    flat = images.reshape(200, 784)
+    for k, (adam, loss, fraction) in enumerate(steps):
+        real, fake = seen[2 * k:2 * k + 2]
+        assert all((x == flat).all(axis=1).any() for x in real[:, :784]) and (fake[:, 784:] == noise[k]).all()
+        a, b = D(tg.Tensor(real)).data, D(tg.Tensor(fake)).data
+        right, exchanged = (np.log1p(np.exp(sign * np.stack([-a, b]))).sum(axis=0).mean() for sign in (1, -1))
+        assert abs(right - exchanged) > 1e-4
+        assert loss == pytest.approx(exchanged if k % 2 else right, rel=1e-5)
+        assert adam.parameters == (E.parameters() + G.parameters() if k % 2 else D.parameters())
+        assert fraction == (1, 1, 1, 0.5)[k // 2]
+
+
+def test_vectors_are_made_in_evaluation_mode_of_training_and_test_images(tmp_path, rng):
+    """A new batch normalisation divides by √(1 + ε), whatever the batch."""
+    train, test = rng.standard_normal((2, 700, 3)).astype(np.float32)
+    it = Lesson(tmp_path, (train, None), (test[:9], None))
+    for made, given in zip(features.vectors(it, tg.BatchNorm(3)), (train, test[:9])):
+        np.testing.assert_allclose(made, given / np.sqrt(1 + 1e-5), rtol=1e-5)
+
+
+def test_the_numbers_where_all_is_known(monkeypatch, tmp_path):
+    """Of 20 test digits, all training digits, five have other labels: 75 % are right. E(x) is x, and G paints x again."""
+    modes, order = [], []
+
+    class Again(tg.Reshape):
+        def forward(self, z):
+            modes.append(self.training)
+            return super().forward(z)
+
+    def train(E, G, D, images, steps, rng):
+        order.append(("pairs", E.training, G.training, D.training, len(images), steps, rng.random()))
+
+    monkeypatch.setattr(features, "encoder", lambda width, rng: tg.Sequential(tg.Flatten()))
+    monkeypatch.setattr(features, "generator", lambda width, rng: Again(28, 28, 1))
+    monkeypatch.setattr(features, "train", train)
+    monkeypatch.setattr(tg.GAN, "fit", lambda gan, images, steps, batch, workers: order.append(("GAN", len(images), steps)))
+    monkeypatch.setattr(features, "plane", lambda vectors: vectors[:, :2])
+    monkeypatch.setattr(features.plots, "rows", lambda *_: None)
+    monkeypatch.setattr(features.plots, "save", lambda *_: None)
+    images, labels = tg.data.digits()[0][:60], tg.data.digits()[1][:60]
+    test, truth = images[:20], (labels[:20] + (np.arange(20) < 5)) % 10
+    it = Lesson(tmp_path, (images, labels), (test, truth), seed=3, say=lambda text: None)
+    features.lesson(it)
+    assert order == [("GAN", 60, 1500), ("pairs", True, True, True, 60, 2500, np.random.default_rng([3, 3]).random())]
+    *shares, again, another = [row.value for row in it.rows]
+    assert shares == 8 * [75] and modes == [False] and again == 0
+    pixels = [np.sqrt((((test[k] - test[k - 1]) / 2) ** 2).sum()) for k in range(20)]
+    assert another == pytest.approx(np.mean(pixels), rel=1e-5)

@@ -73,3 +73,106 @@ def test_ink_is_the_number_of_black_pixels(rng):
     paper = np.full((3, 28, 28, 1), -1, np.float32)
     paper[1, 2:4, 5:10], paper[2] = 1, 0
     assert inside.ink(paper).tolist() == [0, 10, 392]
+
+
+def test_noise_is_normal_and_each_stream_and_seed_has_its_own(tmp_path):
+    z = [inside.gan_noise(lessons.Lesson(tmp_path, None, None, seed), stream, 200) for seed in (0, 1) for stream in (1, 2)]
+    assert all(abs(some.mean()) < 0.03 and abs(some.std() - 1) < 0.03 and some.dtype == np.float32 for some in z)
+    assert len({some.tobytes() for some in z}) == 4
+    assert (z[0] == inside.gan_noise(lessons.Lesson(tmp_path, None, None, 0), 1, 200)).all()
+
+
+class Known:
+    """A game whose G paints the shade ‖z‖/10 − 1 and whose D adds up the pixels, those beside the dot (10, 10) twice."""
+
+    class D(tg.Module):
+        weight = np.ones((28, 28, 1), np.float32)
+        weight[9:12, 9:12] = 2
+
+        def forward(self, x):
+            return tg.ops.sum(x * self.weight, axis=(1, 2, 3))
+
+    discriminator = D()
+
+    def generate(self, z):
+        return (np.linalg.norm(z, axis=1) / 10 - 1)[:, None, None, None] * np.ones((1, 28, 28, 1))
+
+    def sample(self, n, seed):
+        return 0.5 * np.ones((n, 28, 28, 1))
+
+
+def test_the_walk_keeps_the_norm_on_the_circle_and_loses_it_on_the_line(it, monkeypatch):
+    """The ink is 784 ‖z‖/20, the classifier's confidence e^a/(e^a + 9) with a = 2 + the mean pixel."""
+    def classify(images):
+        return tg.Tensor((2 + images.mean(axis=(1, 2, 3)))[:, None] * np.eye(10)[0])
+
+    monkeypatch.setattr(inside.metrics, "classifier", lambda: classify)
+    inside.walk(it, Known())
+    found = values(it)
+    line, circle = (found[f"walk, {way}: ‖z‖ in the middle"] for way in ("straight line", "great circle"))
+    assert circle == pytest.approx(10) and line == pytest.approx(50 ** 0.5, abs=0.2)
+    for way, norm in (("straight line", line), ("great circle", circle)):
+        assert found[f"walk, {way}: ink in the middle, in pixels"] == pytest.approx(39.2 * norm)
+        a = np.exp(1 + norm / 10)
+        assert found[f"walk, {way}: classifier's confidence in the middle"] == pytest.approx(a / (a + 9), abs=0.001)
+    assert found["walk: classifier's confidence at its beginning"] == pytest.approx(np.e ** 2 / (np.e ** 2 + 9))
+
+
+def test_the_gradient_is_weighed_on_ink_and_next_to_it(it, monkeypatch):
+    """One dot is near nine pixels, where the gradient is 2; two dots, one of them elsewhere, are near eighteen."""
+    dots = -np.ones((200, 28, 28, 1), np.float32)
+    dots[:, 10, 10] = 1
+    two = dots.copy()
+    two[:, 20, 20] = 1
+    gan, it = Known(), lessons.Lesson(it.folder, None, (two, None), say=silent)
+    gan.generate = lambda z: dots[:len(z)]
+    inside.gradient(it, gan)
+    np.testing.assert_allclose([row.value for row in it.rows], [100 * part for part in (
+        9 * 4 / (784 + 9 * 3), 9 / 784, (9 * 4 + 9) / (784 + 9 * 3), 18 / 784)], rtol=1e-5)
+
+
+def test_a_unit_is_switched_off_in_evaluation_mode(it, monkeypatch):
+    """G paints 50 z₃ and the other z as they are; who is named 1 has z₃ > 0, and nobody is without the unit."""
+    modes = []
+
+    class Mode(tg.Module):
+        def forward(self, x):
+            modes.append(self.training)
+            return x
+
+    class Strong(Mode):
+        def forward(self, x):
+            return super().forward(x) * np.where(np.arange(100) == 3, 50, 1).astype(np.float32)
+
+    class gan:
+        averaged = tg.Sequential(tg.Reshape(1, 1, 100), *(Mode() for _ in range(6)), Strong())
+
+    monkeypatch.setattr(inside, "names", lambda images: ((images[:, 0, 0, 3] > 0).astype(int), None))
+    monkeypatch.setattr(inside.plots, "rows", lambda *_: None)
+    inside.unit(it, gan)
+    z = np.abs(inside.gan_noise(it, 5, 100)).mean(axis=0)
+    z[3] *= 50
+    np.testing.assert_allclose([row.value for row in it.rows],
+                               [z[3] / np.median(z), 100 * (inside.gan_noise(it, 5, 100)[:, 3] > 0).mean()], rtol=1e-5)
+    assert not any(modes)
+
+
+def test_distances_to_the_nearest_training_digit(it):
+    """Of white, black and samples half black: √784/2; of two test digits one is a copy, the other a tenth of 28 away."""
+    pytest.importorskip("sklearn", reason="pip install '.[lessons]'")
+    train = np.stack([-np.ones((28, 28, 1)), np.ones((28, 28, 1))] * 5)
+    it = lessons.Lesson(it.folder, (train, None), (train[:2] * [[[[1]]], [[[0.9]]]], None), say=silent)
+    inside.nearest(it, Known())
+    np.testing.assert_allclose([row.value for row in it.rows], [14, 14, 1.4, 0], atol=1e-9)
+
+
+def test_the_game_is_played_before_anybody_looks(it, monkeypatch):
+    order = []
+    monkeypatch.setattr(tg.GAN, "fit", lambda gan, images, steps, batch, workers: order.append((gan, images, steps, batch)))
+    for look in ("walk", "arithmetic", "unit", "gradient", "nearest"):
+        monkeypatch.setattr(inside, look, lambda it, gan, look=look: order.append((look, gan)))
+    monkeypatch.setattr(inside, "overlap", lambda it: order.append(("overlap",)))
+    inside.lesson(it)
+    gan, images, *rest = order[0]
+    assert images is it.train[0] and rest == [4500, 32] and gan.averaged is not gan.generator
+    assert order[1:] == [(look, gan) for look in ("walk", "arithmetic", "unit", "gradient", "nearest")] + [("overlap",)]
