@@ -1,11 +1,8 @@
 """The semi-supervised lesson: its loss is the paper's, and it reads 100 labels."""
-import contextlib
-
 import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import group
 from tinygan.lessons import Lesson, semi_supervised
 from tinygan.losses import cross_entropy, discriminator_loss, log_sum_exp, softmax
 
@@ -116,14 +113,8 @@ def test_feature_matching_is_its_equation(rng):
     tg.check_gradients(lambda fakes: semi_supervised.matching_loss(f, tg.Tensor(x), fakes), fakes)
 
 
-def alone(monkeypatch):
-    """The lesson's loops in this process: what is seen in another is not seen here."""
-    monkeypatch.setattr(group, "sharing", lambda workers, batch: contextlib.nullcontext(group.current()))
-
-
-def test_each_loss_gets_what_is_its_own(small, monkeypatch, rng):
+def test_each_loss_gets_what_is_its_own(small, alone, monkeypatch, rng):
     """D judges the images with labels, others without and G's; G's are to have the features of those without."""
-    alone(monkeypatch)
     D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
     white, black = np.ones((200, 28, 28, 1), np.float32), np.zeros((100, 28, 28, 1), np.float32)
     labels, seen = np.arange(100) % 10, []
@@ -154,8 +145,7 @@ def assert_held(D):
         np.testing.assert_allclose(np.linalg.norm(weight, axis=0), np.sqrt(2), rtol=1e-5)
 
 
-def test_the_columns_of_hidden_weights_keep_the_norm_of_the_root_of_2(monkeypatch, rng):
-    alone(monkeypatch)
+def test_the_columns_of_hidden_weights_keep_the_norm_of_the_root_of_2(alone, rng):
     D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
     assert_held(D)
     images = rng.random((100, 28, 28, 1), np.float32)
