@@ -89,8 +89,11 @@ class Three(tg.Module):
 def test_each_way_sees_what_it_is_called(monkeypatch, tmp_path):
     """A digit of class y is y/20 all over, a sample −y/20 − 0.01: the middle says what an image is, white paper at a side
     that it was moved."""
+    def painted(values):
+        return values.astype(np.float32)[:, None, None, None] * np.ones((1, 28, 28, 1), np.float32)
+
     labels = np.arange(300) % 10
-    it = Lesson(tmp_path, ((labels / 20).astype(np.float32)[:, None, None, None] * np.ones((1, 28, 28, 1), np.float32), labels),
+    it = Lesson(tmp_path, (painted(labels / 20), labels),
                 (np.zeros((8, 28, 28, 1), np.float32), np.array([3, 3, 1, 3, 0, 9, 3, 3])), limit=1)
     seen, streams = [], []
 
@@ -102,7 +105,7 @@ def test_each_way_sees_what_it_is_called(monkeypatch, tmp_path):
     def draw(G, z):
         assert G == "G" and z.shape == (augmentation.SAMPLES_PER_CLASS, augmentation.LATENT) and abs(z.std() - 1) < 0.02
         asked = np.arange(10).repeat(3)
-        return (-asked / 20 - 0.01).astype(np.float32)[:, None, None, None] * np.ones((1, 28, 28, 1), np.float32), asked
+        return painted(-asked / 20 - 0.01), asked
 
     monkeypatch.setattr(augmentation, "train_gan", gan)
     monkeypatch.setattr(augmentation, "draw", draw)
