@@ -2,6 +2,7 @@
 
 On any but the CPU the other tests are left out: they would only repeat what they show there. cupy-on-cpu is the real CuPy
 without a GPU (tests/cupy_on_cpu/README.md); cuda is a GPU."""
+import contextlib
 import os
 import sys
 
@@ -111,3 +112,10 @@ def no_pictures(monkeypatch):
     """A run in this process ends with its checkpoint: the pictures and the report, which take seconds, are left out."""
     from tinygan import run
     monkeypatch.setattr(run, "_show", lambda *arguments: None)
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """The lessons' loops in this process: what a test sees in another is not seen here."""
+    from tinygan import group
+    monkeypatch.setattr(group, "sharing", lambda workers, batch: contextlib.nullcontext(group.current()))

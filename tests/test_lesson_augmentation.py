@@ -4,6 +4,7 @@ import pytest
 
 import tinygan as tg
 from tinygan.lessons import Lesson, augmentation
+from tinygan.look import metrics
 
 pytest.importorskip("scipy", reason="pip install '.[lessons]'")
 
@@ -65,3 +66,82 @@ def test_half_of_a_batch_is_drawn(rng):
     drawn = np.ones((50, 28, 28, 1), np.float32), np.ones(50, int)
     images, labels = augmentation.half_and_half(real, drawn, rng)
     assert images.shape == (augmentation.BATCH, 28, 28, 1) and labels.sum() == images.mean(axis=(1, 2, 3)).sum() == 32
+
+
+def test_the_learning_rate_falls_in_a_straight_line(monkeypatch, rng):
+    parts, batches, step = [], [], tg.Adam.step
+    monkeypatch.setattr(tg.Adam, "step", lambda self, part: parts.append(part) or step(self, part))
+    network = tg.Sequential(tg.Flatten(), tg.Dense(4, 10)).initialise(rng)
+    images, labels = rng.random((2, 2, 2, 1), np.float32), np.array([3, 5])
+    before = float(tg.losses.cross_entropy(network(images), labels))
+    augmentation.train(network, lambda: batches.append(1) or (images, labels), 4)
+    assert parts == [1, 0.75, 0.5, 0.25] and len(batches) == 4
+    assert float(tg.losses.cross_entropy(network(images), labels)) < before
+
+
+class Three(tg.Module):
+    """Says of every image that it is a 3."""
+
+    def forward(self, x):
+        return tg.Tensor(np.tile(np.eye(10)[3], (len(x), 1)))
+
+
+def test_each_way_sees_what_it_is_called(monkeypatch, tmp_path):
+    """A digit of class y is y/20 all over, a sample −y/20 − 0.01: the middle says what an image is, white paper at a side
+    that it was moved."""
+    def painted(values):
+        return values.astype(np.float32)[:, None, None, None] * np.ones((1, 28, 28, 1), np.float32)
+
+    labels = np.arange(300) % 10
+    it = Lesson(tmp_path, (painted(labels / 20), labels),
+                (np.zeros((8, 28, 28, 1), np.float32), np.array([3, 3, 1, 3, 0, 9, 3, 3])), limit=1)
+    seen, streams = [], []
+
+    def gan(D, images, labels, steps, rng, seed):
+        assert np.bincount(labels).tolist() == [20] * 10 and seed == it.seed + 2
+        np.testing.assert_allclose(images[:, 14, 14, 0], labels / 20, rtol=1e-6)
+        return "G"
+
+    def draw(G, z):
+        assert G == "G" and z.shape == (augmentation.SAMPLES_PER_CLASS, augmentation.LATENT) and abs(z.std() - 1) < 0.02
+        asked = np.arange(10).repeat(3)
+        return painted(-asked / 20 - 0.01), asked
+
+    monkeypatch.setattr(augmentation, "train_gan", gan)
+    monkeypatch.setattr(augmentation, "draw", draw)
+    monkeypatch.setattr(metrics, "untrained_classifier", lambda rng: streams.append(rng.random()) or Three())
+    monkeypatch.setattr(augmentation, "train", lambda network, batch, steps: seen.append(batch()))
+    errors, (_, asked) = augmentation.play(it, 2, 20)
+    assert errors == {way: pytest.approx(37.5) for way in augmentation.WAYS} and len(asked) == 30       # five of 8 are a 3
+    assert len(streams) == 4 and len(set(streams)) == 1
+    for (images, labels), way in zip(seen, augmentation.WAYS):
+        middle, drawn = images[:, 14, 14, 0], images[:, 14, 14, 0] < -0.005
+        np.testing.assert_allclose(middle, np.where(drawn, -labels / 20 - 0.01, labels / 20), atol=1e-5)
+        assert len(images) == augmentation.BATCH and drawn.sum() == (32 if way in ("samples", "both") else 0)
+        moved = (images.min(axis=(1, 2, 3)) < middle - 0.1).mean()
+        assert moved > 0.9 if way in ("moved", "both") else moved == 0
+
+
+@pytest.mark.parametrize("full, runs", [(False, 1), (True, 3)])
+def test_what_is_reported_is_what_it_is_called(full, runs, monkeypatch, tmp_path):
+    """Of 20 samples that the judge recognises 5 were asked for as another class."""
+    images, labels = tg.data.digits()
+    known = np.flatnonzero(metrics.classifier()(images[:40]).data.argmax(axis=1) == labels[:40])[:20]
+    asked, rows = labels[known] + (np.arange(20) < 5), []
+    it = Lesson(tmp_path, None, ([0] * 1000, None), full=full, say=lambda text: None)
+
+    def play(it, k, n):
+        return {way: n + k + 10 * place for place, way in enumerate(augmentation.WAYS)}, (images[known], asked)
+
+    monkeypatch.setattr(augmentation, "play", play)
+    monkeypatch.setattr(augmentation.plots, "rows", lambda given, *rest: rows.extend(given))
+    augmentation.lesson(it)
+    found = {row.what: row for row in it.rows}
+    for n in augmentation.DIGITS_PER_CLASS:
+        for place, way in enumerate(augmentation.WAYS):
+            row = found[f"error on 1,000 test digits, {n} of each class, {way}"]
+            wanted = [n + k + 10 * place for k in range(runs)]
+            assert row.value == np.mean(wanted) and (row.each or [row.value]) == wanted
+        row = found[f"samples of the GAN trained on {n} of each class: recognised as the class asked for"]
+        assert row.value == pytest.approx(75)
+    assert [name for name, _ in rows] == [f"{n} of each class" for n in augmentation.DIGITS_PER_CLASS for _ in range(3)]

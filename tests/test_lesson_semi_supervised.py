@@ -1,11 +1,8 @@
 """The semi-supervised lesson: its loss is the paper's, and it reads 100 labels."""
-import contextlib
-
 import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import group
 from tinygan.lessons import Lesson, semi_supervised
 from tinygan.losses import cross_entropy, discriminator_loss, log_sum_exp, softmax
 
@@ -116,14 +113,8 @@ def test_feature_matching_is_its_equation(rng):
     tg.check_gradients(lambda fakes: semi_supervised.matching_loss(f, tg.Tensor(x), fakes), fakes)
 
 
-def alone(monkeypatch):
-    """The lesson's loops in this process: what is seen in another is not seen here."""
-    monkeypatch.setattr(group, "sharing", lambda workers, batch: contextlib.nullcontext(group.current()))
-
-
-def test_each_loss_gets_what_is_its_own(small, monkeypatch, rng):
+def test_each_loss_gets_what_is_its_own(small, alone, monkeypatch, rng):
     """D judges the images with labels, others without and G's; G's are to have the features of those without."""
-    alone(monkeypatch)
     D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
     white, black = np.ones((200, 28, 28, 1), np.float32), np.zeros((100, 28, 28, 1), np.float32)
     labels, seen = np.arange(100) % 10, []
@@ -132,6 +123,7 @@ def test_each_loss_gets_what_is_its_own(small, monkeypatch, rng):
         loss = getattr(semi_supervised, name)
 
         def spied(*given):
+            assert D.training and G.training
             seen.append([np.mean(getattr(images, "data", images)) for images in given[1:] if images is not labels])
             return loss(*given)
         monkeypatch.setattr(semi_supervised, name, spied)
@@ -154,8 +146,7 @@ def assert_held(D):
         np.testing.assert_allclose(np.linalg.norm(weight, axis=0), np.sqrt(2), rtol=1e-5)
 
 
-def test_the_columns_of_hidden_weights_keep_the_norm_of_the_root_of_2(monkeypatch, rng):
-    alone(monkeypatch)
+def test_the_columns_of_hidden_weights_keep_the_norm_of_the_root_of_2(alone, rng):
     D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
     assert_held(D)
     images = rng.random((100, 28, 28, 1), np.float32)
@@ -184,3 +175,103 @@ def test_the_learning_rate_falls_in_a_straight_line(small, monkeypatch, tmp_path
     monkeypatch.setattr(tg.Adam, "step", lambda self, part: parts.append(part))
     semi_supervised.play(Lesson(tmp_path, tg.data.digits(), tg.data.held_out_digits(), limit=4), 0)
     assert parts == 2 * [1, 0.75, 0.5, 0.25] + [1, 1, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25]
+
+
+class Three(tg.Module):
+    """Says of every image that it is a 3."""
+
+    def forward(self, x):
+        return tg.Tensor(np.tile(np.eye(10)[3], (len(x), 1)))
+
+
+def test_each_training_gets_what_it_is_called_and_is_judged_in_evaluation_mode(monkeypatch, tmp_path):
+    """Every image has a grey value of its own, so that it is known by its middle."""
+    labels, grey = np.arange(500) % 10, np.linspace(-1, 1, 500, dtype=np.float32)
+    images = grey[:, None, None, None] * np.ones((1, 28, 28, 1), np.float32)
+    it = Lesson(tmp_path, (images, labels), (-images[:8], np.array([3, 3, 1, 3, 0, 9, 3, 3])), limit=40)
+    streams, given, judged = [], [], []
+
+    def discriminator(widths, rng):
+        streams.append(rng.random())
+        return Three()
+
+    def trainer(D, *arguments):
+        *data, steps, rng, look = arguments
+        given.append(data)
+        for step in range(1, steps + 1):
+            look(step)
+            assert D.training
+
+    def accuracy(network, images, labels):
+        assert not network.training and network.forward(tg.Tensor(images)).shape == (8, 10)
+        judged.append(images)
+        return accurate(network, images, labels)
+
+    def outputs(G, z):
+        assert not G.training and z.shape == (50, 100) and z.min() >= 0 and z.max() <= 1
+        assert abs(z.mean() - 0.5) < 0.02 and abs(z.std() - 12 ** -0.5) < 0.02          # uniform
+        return np.full((50, 28, 28, 1), 0.75)
+
+    accurate = tg.metrics.accuracy
+    monkeypatch.setattr(tg.metrics, "accuracy", accuracy)
+    for name, other in (("discriminator", discriminator), ("train", trainer), ("train_alone", trainer), ("outputs", outputs)):
+        monkeypatch.setattr(semi_supervised, name, other)
+    curves, few, drawn = semi_supervised.play(it, 0)
+    assert (drawn == 0.5).all() and len(few) == 100
+    assert set(curves) == {semi_supervised.ALONE, semi_supervised.ALL, semi_supervised.GAME}
+    for curve in curves.values():
+        assert curve == [(step, pytest.approx(37.5)) for step in range(2, 41, 2)]       # five of 8 are a 3
+    assert all(np.allclose(seen, (1 - images[:8]) / 2) for seen in judged)
+    assert len(streams) == 3 and len(set(streams)) == 1
+    alone, everything, (G, *game) = given
+    for (x, names), n in ((alone, 100), (everything, 500), (game[:2], 100)):
+        which = np.rint(x[:, 14, 14, 0] * 499).astype(int)
+        assert len(set(which)) == len(names) == n and (labels[which] == names).all()
+        assert n == 500 or np.allclose(few[:, 14, 14, 0], grey[which], atol=1e-6)
+    np.testing.assert_allclose(game[2], (images + 1) / 2)
+
+
+def test_g_gets_new_uniform_noise_in_each_step(alone, rng):
+    D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
+    seen, forward = [], G.forward
+    G.forward = lambda z: seen.append(z.data) or forward(z)
+    images = rng.random((100, 28, 28, 1), np.float32)
+    semi_supervised.train(D, G, images, np.arange(100) % 10, images, 2, rng, lambda step: None)
+    one, other = seen
+    for z in seen:
+        assert z.min() >= 0 and z.max() <= 1 and abs(z.mean() - 0.5) < 0.02 and abs(z.std() - 12 ** -0.5) < 0.02
+    assert (one != other).mean() > 0.99
+
+
+def test_the_baseline_learns_in_training_mode_what_the_labels_say(alone, monkeypatch, rng):
+    D, seen = semi_supervised.discriminator((20, 10), rng), []
+    monkeypatch.setattr(semi_supervised, "cross_entropy", lambda a, y: seen.append((D.training, y)) or cross_entropy(a, y))
+    images, labels = rng.random((100, 28, 28, 1), np.float32), rng.integers(0, 10, 100)
+
+    def loss():
+        with D.evaluating():
+            return float(cross_entropy(D(images), labels))
+
+    before = loss()
+    semi_supervised.train_alone(D, images, labels, 15, rng, lambda step: None)
+    assert loss() < before - 0.1 and all(training for training, _ in seen)
+    assert all((np.bincount(names) == np.bincount(labels)).all() for _, names in seen)      # each once in a batch of all
+
+
+def test_what_is_reported_is_the_error_at_the_end(monkeypatch, tmp_path):
+    said, shown = [], {}
+    it = Lesson(tmp_path, None, ([0] * 1000, None), full=True, say=said.append)
+    names = semi_supervised.ALONE, semi_supervised.GAME, semi_supervised.ALL
+
+    def play(it, k):
+        return {name: [(1, 90.0), (2, 10.0 * place + k)] for place, name in enumerate(names)}, f"labelled {k}", f"drawn {k}"
+
+    monkeypatch.setattr(semi_supervised, "play", play)
+    monkeypatch.setattr(semi_supervised.plots, "save", lambda figure, path: None)
+    monkeypatch.setattr(semi_supervised.plots, "samples", lambda images, path: shown.update({path.name: images}))
+    semi_supervised.lesson(it)
+    assert {row.what.partition(", ")[2]: row.each for row in it.rows} == {
+        name: [10 * place, 10 * place + 1, 10 * place + 2] for place, name in enumerate(names)}
+    assert [row.published != "" for row in it.rows] == [False, True, False]
+    assert "  wrong: 100, 110, 120 of 1,000" in said
+    assert shown == {"labelled.png": "labelled 0", "samples.png": "drawn 0"}

@@ -4,7 +4,8 @@ import pytest
 
 import tinygan as tg
 from tinygan import data
-from tinygan.lessons import translation
+from tinygan.lessons import Lesson, translation
+from tinygan.look import metrics
 
 pytest.importorskip("scipy", reason="pip install '.[lessons]'")
 
@@ -103,3 +104,120 @@ def test_shearing_slants_by_as_much(by):
 def test_a_positive_slant_leans_to_the_right():
     leaning = translation.sheared(STROKE, np.array([0.5]))[0, ..., 0] > 0
     assert np.flatnonzero(leaning[4]).mean() - np.flatnonzero(leaning[23]).mean() == pytest.approx(0.5 * 19, abs=0.6)
+
+
+class Weight(tg.Module):
+    """A network of one weight: a translator multiplies by it, a judge multiplies the mean of the last channel."""
+
+    def __init__(self, weight, judges):
+        self.weight, self.judges, self.seen = tg.Tensor(np.array([weight]), requires_grad=True), judges, []
+
+    def initialise(self, rng, std):
+        assert std == 0.02
+        return self
+
+    def forward(self, x):
+        assert self.training
+        self.seen.append(x.data)
+        return (x[..., -1:].mean(axis=(1, 2)) if self.judges else x) * self.weight
+
+
+@pytest.fixture
+def networks(alone, monkeypatch):
+    """What the lesson makes: translators of weights 0.1 and 0.3, judges of weight 0.5."""
+    made = [Weight(0.1, False), Weight(0.3, False)], [Weight(0.5, True), Weight(0.5, True)]
+    translators, judges = map(iter, made)
+    monkeypatch.setattr(translation, "Translator", lambda: next(translators))
+    monkeypatch.setattr(translation, "discriminator", lambda channels: next(judges))
+    return made
+
+
+def grey(values):
+    return np.asarray(values, float)[:, None, None, None] * np.ones((1, 28, 28, 1))
+
+
+def test_a_step_of_the_game_with_pairs(networks, rng):
+    """D sees each outline beside its own digit and beside G's. Digits are whiter than G's, so that its weight rises, and G
+    goes towards them: each by its learning rate, as Adam's first step is."""
+    outline = rng.uniform(0.5, 1, 50)
+    (G, _), (D, _) = networks
+    assert translation.learn_pairs(grey(outline), grey(2 * outline), 1, rng, True) is G
+    (x, y), (same, fake) = [seen[:, 0, 0].T for seen in D.seen[:2]]
+    assert len(set(x)) > 10
+    np.testing.assert_allclose([same, y, fake], [x, 2 * x, 0.1 * x])
+    assert D.weight.data == pytest.approx(0.5 + 2e-4) and G.weight.data == pytest.approx(0.1 + 1e-3)
+
+
+def test_the_distance_alone_asks_no_judge(networks, rng):
+    (G, _), (D, _) = networks
+    assert translation.learn_pairs(grey([1, 1]), grey([-1, -1]), 1, rng, False) is G
+    assert not D.seen and D.weight.data == 0.5 and G.weight.data == pytest.approx(0.1 - 1e-3)
+
+
+def test_a_step_of_the_game_with_styles(networks, rng):
+    """a is 1, b is 0.5: each judge sees real ones of its kind and what was made of the other kind, and believes the real."""
+    (G, F), judges = networks
+    assert translation.learn_styles(grey([1, 1]), grey([0.5, 0.5]), 1, rng, 0) is G
+    for D, real, fake in zip(judges, (1, 0.5), (0.3 * 0.5, 0.1 * 1)):
+        assert [seen.mean() for seen in D.seen[:2]] == pytest.approx([real, fake])
+        assert D.weight.data == pytest.approx(0.5 + 2e-4)
+    assert [seen.mean() for seen in G.seen] == [1, 1] and [seen.mean() for seen in F.seen] == [0.5, 0.5]
+    assert G.weight.data == pytest.approx(0.1 + 5e-4) and F.weight.data == pytest.approx(0.3 + 5e-4)
+
+
+def test_what_is_reported_is_what_it_is_called(monkeypatch, tmp_path):
+    """One answer of each kind is grey, the other is the right one."""
+    digits, labels = data.held_out_digits()
+    it = Lesson(tmp_path, (digits[100:140], labels[100:140]), (digits[:20], labels[:20]), limit=1, say=lambda text: None)
+    test, streams = it.test[0], []
+
+    class Answer(tg.Module):
+        def __init__(self, answer):
+            self.answer = answer
+
+        def forward(self, x):
+            assert not self.training
+            return tg.Tensor(self.answer(x.data))
+
+    def pairs(x, y, steps, rng, adversarial):
+        streams.append(rng.random())
+        np.testing.assert_array_equal(x, translation.outlines(it.train[0]))
+        assert y is it.train[0]
+
+        def answer(x):
+            np.testing.assert_array_equal(x, translation.outlines(test))
+            return test if adversarial else np.zeros_like(x)
+        return Answer(answer)
+
+    def styles(a, b, steps, rng, cycle):
+        streams.append(rng.random())
+        assert cycle in (0, 10) and len(a) == len(b) == 20
+        for images, first, slant in ((a, 0, 0), (b, 20, 0.5)):                  # no digit is in both
+            assert translation.slants(images).mean() == pytest.approx(slant, abs=0.02)
+            was = it.train[0][first:first + 20]
+            upright = translation.sheared(was, slant - translation.slants(was))
+            assert abs(images - upright).mean() < 0.05 < abs(images[::-1] - upright).mean()
+        return Answer(lambda x: translation.sheared(x, np.full(20, 0.5)) if cycle else 0 * x)
+
+    shown = []
+    monkeypatch.setattr(translation, "learn_pairs", pairs)
+    monkeypatch.setattr(translation, "learn_styles", styles)
+    monkeypatch.setattr(translation.plots, "rows", lambda rows, path, title: shown.extend(rows))
+    translation.lesson(it)
+    found = {row.what: row.value for row in it.rows}
+    known = 100 * metrics.accuracy(metrics.classifier(), *it.test)
+    upright = translation.sheared(test, -translation.slants(test))
+    right = translation.sheared(upright, np.full(20, 0.5))
+    grey_share = float((abs(test) < 0.8).mean())
+    assert found["test digits: share of pixels that are grey, |pixel| < 0.8"] == pytest.approx(grey_share) and known > 90
+    for name, distance, share in (("distance alone", abs(test).mean(), 1), ("distance and D", 0, grey_share)):
+        recognised, *rest = [value for what, value in found.items() if what.startswith(f"outlines filled in, {name}:")]
+        assert rest == pytest.approx([distance, share]) and (recognised == known if distance == 0 else recognised < 50)
+    best = found["upright digits sheared, the right answers: recognised as the digit that it was"]
+    for name, distance, slant in (("D alone", abs(right).mean(), 0), ("D and the cycle", 0, 0.5)):
+        recognised, *rest = [value for what, value in found.items() if what.startswith(f"slanted without pairs, {name}:")]
+        assert rest == [pytest.approx(distance, rel=1e-5), pytest.approx(slant, abs=0.02)]
+        assert recognised == best if distance == 0 else recognised < 50 < best
+    assert streams[0] == streams[1] != streams[2] == streams[3]
+    for (_, images), wanted in zip(shown, (test, translation.outlines(test), 0 * test, test, upright, right, 0 * test, right)):
+        np.testing.assert_array_equal(images, wanted[:10])

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan.lessons import vae
+from tinygan.lessons import Lesson, vae
+from tinygan.look import metrics
 
 
 def test_kl_is_the_integral_it_stands_for(rng):
@@ -80,3 +81,132 @@ def test_the_game_goes_the_right_way(rng):
     """Of white images: G paints white."""
     G = vae.train_gan(np.ones((32, 28, 28, 1), np.float32), 40, rng)
     assert G(vae.normal(rng, 5)).data.mean() > 0.5
+
+
+@pytest.mark.parametrize("mu, s, epsilon, z", [(3, 0, 0, 3), (3, np.log(4), 1, 5), (-1, np.log(4), -2, -5)])
+def test_z_has_the_mean_and_the_deviation_that_the_encoder_says(mu, s, epsilon, z):
+    """e^s is the variance: with s = log 4 a noise of 1 is 2 in z."""
+    def encode(x):
+        return tg.Tensor(np.repeat([[mu, s]], vae.LATENT, axis=1) * np.ones((len(x), 1)))
+
+    decode, seen = tg.Sequential(tg.Reshape(10, 10, 1), tg.Tanh()), []
+    decode.layers[0].forward = lambda z: seen.append(z.data) or z.reshape(-1, 10, 10, 1)
+    x, noise = np.ones((2, 10, 10, 1)), np.full((2, vae.LATENT), float(epsilon))
+    loss, divergence = vae.negative_elbo(encode, decode, tg.Tensor(x), noise)
+    np.testing.assert_allclose(seen, [np.full((2, 100), float(z))])
+    assert float(loss) == pytest.approx(100 * (np.log1p(np.exp(2 * z)) - 2 * z))        # every pixel is ink
+    assert float(divergence) == pytest.approx(50 * (mu ** 2 + np.exp(s) - 1 - s))
+
+
+def test_noise_is_standard_normal(rng):
+    noise = vae.normal(rng, 500)
+    assert noise.shape == (500, vae.LATENT) and noise.dtype == np.float32
+    assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02
+
+
+class Weight(tg.Module):
+    """A network of one weight: G paints it everywhere, whatever z; D's logit is the mean pixel times the weight."""
+
+    def __init__(self, weight, paints):
+        self.weight, self.paints, self.seen = tg.Tensor(np.array([weight]), requires_grad=True), paints, []
+
+    def forward(self, x):
+        self.seen.append(x.data)
+        assert self.training
+        if self.paints:
+            return self.weight.reshape(1, 1, 1, 1) * np.ones((len(x), 28, 28, 1))
+        return x.mean(axis=(1, 2)) * self.weight
+
+
+def game(monkeypatch, steps):
+    """G paints 0.1, the images are white: (G, D) after so many steps"""
+    networks = Weight(0.1, True), Weight(0.5, False)
+    monkeypatch.setattr(tg.models, "small_generator", lambda latent, seed: networks[0])
+    monkeypatch.setattr(tg.models, "small_discriminator", lambda seed: networks[1])
+    assert vae.train_gan(np.ones((32, 28, 28, 1)), steps, np.random.default_rng(0)) is networks[0]
+    return networks
+
+
+def test_a_step_of_the_game(alone, monkeypatch):
+    """D's weight rises, as white is real, and G's, as white is believed: a learning rate each, as Adam's first step is."""
+    G, D = game(monkeypatch, 1)
+    assert G.weight.data == pytest.approx(0.1 + vae.LR) and D.weight.data == pytest.approx(0.5 + vae.LR)
+    assert [x.mean() for x in D.seen] == pytest.approx([1, 0.1, 0.1])
+    assert not G.training
+    one, other = G.seen
+    assert abs(one.std() - 1) < 0.1 and abs(other.std() - 1) < 0.1 and (one != other).all()
+
+
+def test_learning_rates_fall_in_the_second_half(alone, monkeypatch):
+    parts, step = [], tg.Adam.step
+    monkeypatch.setattr(tg.Adam, "step", lambda self, part: parts.append(part) or step(self, part))
+    game(monkeypatch, 8)
+    assert parts[::2] == parts[1::2] == [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+
+
+def test_the_vae_learns_in_training_mode_with_new_noise_and_falling_learning_rates(alone, monkeypatch, rng):
+    parts, seen, step = [], [], tg.Adam.step
+
+    def spied(encode, decode, x, noise):
+        assert encode.training and decode.training and x.shape == (vae.BATCH, 28, 28, 1)
+        seen.append(noise)
+        return encode.parameters()[0].sum(), decode.parameters()[0].sum()
+
+    monkeypatch.setattr(vae, "negative_elbo", spied)
+    monkeypatch.setattr(tg.Adam, "step", lambda self, part: parts.append(part) or step(self, part))
+    networks = vae.train_vae(np.ones((32, 28, 28, 1), np.float32), 4, rng)
+    assert parts == [1, 1, 1, 0.5] and not any(network.training for network in networks)
+    assert all(abs(noise.std() - 1) < 0.1 for noise in seen) and (seen[0] != seen[1]).all()
+    start = vae.encoder(np.random.default_rng(0)), tg.models.small_generator(vae.LATENT, 0)
+    for network, before in zip(networks, start):                            # both terms were descended
+        assert (network.parameters()[0].data < before.parameters()[0].data).all()
+
+
+def test_what_is_reported_is_what_it_is_called(monkeypatch, tmp_path):
+    """The encoder says μ = the mean pixel of the image, s = −40; the decoder paints a = the mean of z; G paints 0.25."""
+    encode, decode, white = tg.Sequential(), tg.Sequential(tg.Flatten(), tg.Tanh()), np.ones((1, 28, 28, 1), np.float32)
+
+    def code(x):
+        mu = x.data.mean(axis=(1, 2, 3))
+        return tg.Tensor(np.repeat(np.c_[mu, np.full_like(mu, -40)], vae.LATENT, axis=1))
+
+    encode.forward = code
+    decode.layers[0].forward = lambda z: z.mean(axis=1).reshape(-1, 1, 1, 1) * white
+    noises, described, shown = [], {}, []
+
+    def G(z):
+        noises.append(z)
+        return tg.Tensor(0.25 * np.repeat(white, len(z), 0))
+
+    it = Lesson(tmp_path, tg.data.digits(), tg.data.held_out_digits(), limit=1, say=lambda text: None)
+    monkeypatch.setattr(vae, "train_vae", lambda images, *rest: (encode, decode) if images is it.train[0] else None)
+    monkeypatch.setattr(vae, "train_gan", lambda images, *rest: G if images is it.train[0] else None)
+    monkeypatch.setattr(vae, "describe", lambda it, who, images: described.update({who: images}))
+    monkeypatch.setattr(vae.plots, "rows", lambda rows, *rest: shown.extend(rows))
+    vae.lesson(it)
+    m = it.test[0].mean(axis=(1, 2, 3)).astype(float)
+    loss = (784 * (np.log1p(np.exp(2 * m)) - m * (1 + m))).mean()
+    divergence = (50 * (m ** 2 - 1 + 40)).mean()
+    assert [row.value for row in it.rows] == pytest.approx([loss, divergence, loss + divergence], rel=1e-5)
+    np.testing.assert_array_equal(described["real training digits"], it.train[0][:1000])
+    np.testing.assert_allclose(described["VAE reconstructions of test digits"][:, 5, 5, 0], np.tanh(m), rtol=1e-4)
+    noise, = noises
+    assert noise.shape == (1000, vae.LATENT) and abs(noise.std() - 1) < 0.02
+    np.testing.assert_allclose(described["VAE samples"][:, 5, 5, 0], np.tanh(noise.mean(axis=1)), rtol=1e-3, atol=1e-6)
+    assert (described["GAN samples"] == 0.25).all()
+    assert (shown[0][1] == it.test[0][:10]).all()
+    assert (shown[1][1] == described["VAE reconstructions of test digits"][:10]).all()
+    assert [set(np.ravel(row)) == {0.25} for _, row in shown[2:]] == 4 * [False] + 4 * [True]
+
+
+def test_each_number_stands_at_its_name(monkeypatch, tmp_path):
+    it, images = Lesson(tmp_path, None, None, say=lambda text: None), np.where(np.arange(28) < 14, -1.0, 1.0)
+    images = (images * np.ones((2, 28, 1)))[..., None]
+    given = []
+    monkeypatch.setattr(metrics, "score", lambda images: given.append(images) or metrics.Score(2, 7.0, 0.9, 0.5, 1.5, ()))
+    vae.describe(it, "VAE samples", images)
+    assert given[0] is images
+    names = ("steepness", "Fréchet", "entropy", "sure of")
+    assert all(name in row.what for name, row in zip(names, it.rows))
+    assert [row.value for row in it.rows] == [2, 7, 1.5, 50] and it.rows[3].form.endswith("%")
+    assert "16.6" in it.rows[1].published

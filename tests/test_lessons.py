@@ -87,3 +87,11 @@ def test_several_runs_are_told_by_mean_and_deviation(tmp_path):
     it.found("error", [2.0], "{:.1f} %", "3 %")
     assert said == ["error: 2.0 ± 1.0 %", "error: 2.0 %   (published: 3 %)"] and it.rows[1].spread is None is it.rows[1].each
     assert it.rows[0].each == [1, 2, 3]
+
+
+def test_each_stream_of_each_seed_is_one_of_its_own_and_the_same_again(tmp_path):
+    def numbers():
+        return [lessons.Lesson(tmp_path, None, None, seed).rng(*stream).random()
+                for seed in (0, 1) for stream in ((1,), (2,), (1, 1), (1, 2), (2, 1))]
+
+    assert numbers() == numbers() and len(set(numbers())) == 10
