@@ -1,11 +1,17 @@
 """Games in float64 for test_group.py, played by one process or by several; under mpiexec, from here:
 
 python games.py GAME BATCH STEPS FILE plays one and writes what the first rank has at the end."""
+import signal
 import sys
 
 import numpy as np
 
 import tinygan as tg
+
+def listening():
+    """A preexec_fn for processes that are sent Ctrl-C: a job in a shell's background ignores it, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 
 GAMES = {
     "small": {},

@@ -409,7 +409,8 @@ def test_callbacks_belong_to_the_first_rank_and_may_end_the_training(tmp_path):
 def training_ring(folder, **options):
     """(process, the pid of its worker): `tinygan train ring` by two workers, at its first steps."""
     command = [sys.executable, "-m", "tinygan", "train", "ring", "--steps", "100000", "--workers", "2", "--out", str(folder)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, **options)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                               preexec_fn=games.listening, **options)
     children_of = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while not (folder / "checkpoint.npz").exists() or not children_of.read_text():
         time.sleep(0.1)

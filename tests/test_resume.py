@@ -12,6 +12,7 @@ import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +74,12 @@ def kill_and_resume(number, tmp_path, reference):
     rng, folder = random.Random(number), tmp_path / f"run{number}"
     script = f"from tinygan import run; run.callbacks.SAVE_EVERY = 0; run.train('ring', {str(folder)!r}, steps=40, quiet=True)"
     process = subprocess.Popen([sys.executable, "-c", script])
-    while not (folder / "checkpoint.npz").exists() and process.poll() is None:
+    seen, most = set(), rng.randint(1, 25)                  # so many checkpoints are seen before
+    while len(seen) < most and process.poll() is None:
+        with suppress(FileNotFoundError):
+            seen.add((folder / "checkpoint.npz").stat().st_mtime_ns)
         time.sleep(0.002)
-    time.sleep(rng.random() * 0.4)
+    time.sleep(rng.random() * 0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     gan = tg.GAN.load(folder / "checkpoint.npz")            # whole, whenever it was

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+import games
 import tinygan as tg
 from tinygan import metrics, plots, run
 from tinygan.cli import main
@@ -308,7 +309,7 @@ def test_without_docstrings(command, tmp_path):
 def test_a_signal_ends_the_training_and_what_there_is_is_written(number, said, tmp_path):
     arguments = ["train", "ring", "--steps", "1000000", "--out", str(tmp_path / "run")]
     process = subprocess.Popen([sys.executable, "-m", "tinygan", *arguments],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=os.getcwd())
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=os.getcwd(), preexec_fn=games.listening)
     while not (tmp_path / "run" / "config.json").is_file():
         time.sleep(0.1)
     time.sleep(2)
