@@ -59,6 +59,7 @@ def test_what_a_lesson_needs_is_said_before_it_begins(name, tmp_path, monkeypatc
                 and node.module}
     assert imported & {"sklearn", "scipy"} == set(lessons.NEEDED.get(name, ()))
     for library in lessons.NEEDED.get(name, ()):
+        pytest.importorskip(library, reason="pip install '.[lessons]'")
         with monkeypatch.context() as patched, pytest.raises(tg.TinyganError, match=f"needs {library}, which"):
             patched.setitem(sys.modules, library, None)
             lessons.run(name, tmp_path / "run", steps=1)
