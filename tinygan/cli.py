@@ -12,8 +12,8 @@ import numpy as np
 from . import lessons, proofs, run
 from .errors import TinyganError, integer, seed_of
 from .look import animation, plots
-from .losses import LOSSES
 from .look.files import check_place, whole, write_text
+from .losses import LOSSES
 from .proofs import museum
 from .run.folder import OWN, is_ink, read_config, versions
 from .run.output import audible

@@ -41,22 +41,19 @@ def images(path, size=None, channels=None, say=None):
         raise TinyganError(f"got pictures of {size} pixels, expected {SHORTEST} to {LONGEST}: choose a size between")
     if not path.exists():
         raise TinyganError(f"there is no {path}: give a folder of images, a .npy, .npz or idx file")
-    if path.is_dir() and not _training_images(path):
+    file = _training_images(path) if path.is_dir() else path
+    if file is None:
         files = _picture_files(path)
-        stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        size, open_all = size or 32, lambda channels: _opened(path, files, size, channels)
-        channels = channels or _channels_of(files)
-        what = f"{path}: pictures"
+        size, channels = size or 32, channels or _channels_of(files)
+        read, what = lambda: _opened(path, files, size, channels), f"{path}: pictures"
     else:
-        file = _training_images(path) if path.is_dir() else path
-        pixels = _array(file)
-        stamps = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns)]
+        files, pixels = [file.resolve()], _array(file)
         own = pixels.shape[1] if pixels.shape[1] == pixels.shape[2] and SHORTEST <= pixels.shape[1] <= LONGEST else 32
         size, channels = size or own, channels or (1 if pixels.shape[3] in (1, 2) else 3)
-        low, high = _range(pixels, file)
-        open_all = lambda channels: _converted(pixels, low, high, size, channels)
+        read = lambda: _converted(pixels, file, size, channels)
         what = f"{file}: an array of {'×'.join(map(str, pixels.shape))} {pixels.dtype}"
-    array, left_out = _kept([*stamps, size, channels], (size, size, channels), lambda: open_all(channels))
+    stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    array, left_out = _kept([*stamps, size, channels], (size, size, channels), read)
     say(f"{what}; {len(array):,} read as {size}×{size} {'grey' if channels == 1 else 'colour'}")
     for name, why in left_out[:3]:
         say(f"left out: {name} ({why})")
@@ -167,13 +164,14 @@ def _array(file):
 
 def _from_archive(file):
     with np.load(file, allow_pickle=False) as archive:
-        shapes = {name: archive[name].shape for name in archive.files}
-        able = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
+        arrays = {name: archive[name] for name in archive.files}
+        able = [name for name, array in arrays.items() if array.ndim in (3, 4)]
         named = able if len(able) == 1 else [name for name in NAMES if name in able][:1]
         if not named:
+            shapes = {name: array.shape for name, array in arrays.items()}
             raise TinyganError(f"{file} holds {shapes}, expected one array of images, or one of the name {NAMES[0]!r}: "
                                "keep the images alone in it")
-        return archive[named[0]]
+        return arrays[named[0]]
 
 
 def _range(pixels, file):
@@ -185,10 +183,11 @@ def _range(pixels, file):
     raise TinyganError(f"{file} holds numbers from {low:g} to {high:g}, expected [0, 1], [−1, 1] or [0, 255]: rescale them")
 
 
-def _converted(pixels, low, high, size, channels):
+def _converted(pixels, file, size, channels):
     """As _opened: the array's pictures, some at a time."""
     from PIL import Image
 
+    low, high = _range(pixels, file)
     for start in range(0, len(pixels), PIECE):
         piece = (np.asarray(pixels[start:start + PIECE], np.float32) - low) * (255 / (high - low))
         if piece.shape[1:] != (size, size, channels):
