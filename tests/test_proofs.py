@@ -82,6 +82,14 @@ def without_variance_term(backward):
     return wrong
 
 
+def breadth_first(output):
+    """Not topological: a Tensor near the output is listed after what it was made from, which needs it again."""
+    order = [output]
+    for y in order:
+        order += [x for x, _ in y.edges if all(x is not other for other in order)]
+    return order[::-1]
+
+
 def wrong_tanh(x):
     return tensor.record(np.tanh(x.data), (x, lambda g, y: g * (1 - y * y) * 1.001))
 
@@ -125,7 +133,7 @@ MUTANTS = [     # module, name, its mutation, case, order
     (layers, "tanh", lambda f: ops.sigmoid, "layers.Tanh", 1),
     (layers, "matmul", lambda f: lambda a, b: f(a, b.detach()), "models.point_generator", 1),
     (layers, "sqrt", lambda f: lambda x: f(x - 1e-3), "layers.BatchNorm: evaluation", 1),
-    (tensor, "_shares", lambda f: lambda *a: f(*a)[:1], "tensor.grad: one Tensor used in several places", 1),
+    (tensor, "topological_order", lambda f: breadth_first, "tensor.grad: one Tensor used in several places", 1),
     (tensor.Tensor, "backward", lambda f: lambda self, *a, **o: f(self * 1.001, *a, **o),
      "training.GAN.step: D's step, wasserstein", 1),
     (optim.SGD, "step", lambda f: lambda self: setattr(self, "lr", -self.lr) or f(self), "optim.SGD", 1),

@@ -142,16 +142,14 @@ def topological_order(output):
     return order
 
 
-def _shares(tensor, g, on_path):
-    """(x, gᵀ ∂tensor/∂x) for every x on the path that tensor was made from."""
+def _joint_shares(tensor, g, on_path):
+    """The shares of all that tensor was made from, computed together on arrays; None where its vjps give them one by one."""
     if tensor.edges and tensor.seen != [x.version for x, _ in tensor.edges]:
         raise TinyganError("a Tensor's data was replaced, by a step of an optimiser perhaps, after the forward pass that used "
                            "it: its gradient belongs to neither; run the forward pass again")
     if tensor.joint is None or recording() or fast.is_plain():
-        return [(x, vjp(g, tensor)) for x, vjp in tensor.edges if x in on_path]
-    wanted = [x in on_path for x, _ in tensor.edges]
-    arrays = tensor.joint(g.data, tensor.data, wanted)
-    return [(x, Tensor(share)) for (x, _), share, want in zip(tensor.edges, arrays, wanted) if want]
+        return None
+    return tensor.joint(g.data, tensor.data, [x in on_path for x, _ in tensor.edges])
 
 
 def grad(output, inputs, cotangent=None, create_graph=False):
@@ -175,15 +173,16 @@ def grad(output, inputs, cotangent=None, create_graph=False):
 
     cotangents, found = {output: g}, {}    # a local dict: nothing is left behind on inner Tensors
     with set_grad_enabled(create_graph):
-        for tensor in reversed(order):
-            if tensor not in on_path:
-                continue
+        for tensor in filter(on_path.__contains__, reversed(order)):
             g = cotangents.pop(tensor)
             if tensor in asked:
                 found[tensor] = g
-            for x, share in _shares(tensor, g, on_path):
-                # A new array, never +=: the first share may still be in use elsewhere.
-                cotangents[x] = cotangents[x] + share if x in cotangents else share
+            together = _joint_shares(tensor, g, on_path)
+            for i, (x, vjp) in enumerate(tensor.edges):
+                if x in on_path:
+                    share = vjp(g, tensor) if together is None else Tensor(together[i])
+                    # A new array, never +=: the first share may still be in use elsewhere.
+                    cotangents[x] = cotangents[x] + share if x in cotangents else share
     return tuple(found[x] if x in found else Tensor(backend.array_module(x.data).zeros_like(x.data)) for x in inputs)
 
 
