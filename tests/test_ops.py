@@ -288,6 +288,14 @@ def test_an_axis_that_is_not_there_or_named_twice_is_refused(f, axis):
             run(axis)
 
 
+@pytest.mark.parametrize("shapes, axis, expected", [([], 0, "no Tensors"), ([(3, 2), (3, 2, 1)], 0, r"\(3, 2\), \(3, 2, 1\)"),
+                                                    ([(3, 2), (4, 2)], 1, "along axis 1"), ([(3, 2), (4, 2)], -1, "along axis 1"),
+                                                    ([(2, 3), (2, 4)], 0, "along axis 0"), ([(), ()], 0, "0 axes")])
+def test_what_cannot_stand_side_by_side_is_refused(shapes, axis, expected):
+    with pytest.raises(tg.TinyganError, match=expected):
+        ops.concatenate([np.ones(shape) for shape in shapes], axis)
+
+
 def plainly(f):
     def run(*arguments):
         with tg.plain():

@@ -69,6 +69,19 @@ def check_reshape(old, new):
         raise TinyganError(f"cannot reshape {old}, {size} elements, to {tuple(new)}: give sizes whose product is {size}")
 
 
+def beside(shapes, axis):
+    """The axis, from 0, along which arrays of these shapes can be put side by side.
+
+    TinyganError for no arrays, and where they differ in another axis."""
+    if not shapes:
+        raise TinyganError("got no Tensors to put side by side, expected at least one: give a list of some")
+    axis, = axes_of((axis,), len(shapes[0]))
+    if len({(*shape[:axis], *shape[axis + 1:]) for shape in shapes}) > 1 or len(set(map(len, shapes))) > 1:
+        raise TinyganError(f"got shapes {brief(', '.join(map(str, shapes)))} to put side by side along axis {axis}, expected "
+                           "equal ones but for that axis: reshape them, or name another axis")
+    return axis
+
+
 def terms(shape, axis=None):
     """M: how many numbers of an array of this shape a mean over the axis has.  TinyganError for none: it has no value."""
     M = math.prod(shape[i] for i in axes_of(axis, len(shape)))

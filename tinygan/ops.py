@@ -9,7 +9,7 @@ Tensor beside it). Shapes broadcast as in NumPy.
 import numpy as np
 
 from .backend import array_module, is_number, number_like, same_kind
-from .errors import TinyganError, axes_of, check_reshape, common_shape, order_of, terms
+from .errors import TinyganError, axes_of, beside, check_reshape, common_shape, order_of, terms
 from .fast import pick, pointwise
 from .fast.kernels import fused, total
 from .tensor import Tensor, record
@@ -251,7 +251,7 @@ def _place(x, index, shape):
 def concatenate(tensors, axis=0):
     """y = the tensors side by side along the axis.  Adjoint: each receives its own part of the cotangent."""
     tensors = [_tensor(x) for x in tensors]
-    axis, = axes_of((axis,), tensors[0].ndim)
+    axis = beside([x.shape for x in tensors], axis)
     for x in tensors[1:]:
         same_kind(tensors[0].data, x.data)
     ends = np.cumsum([x.shape[axis] for x in tensors])

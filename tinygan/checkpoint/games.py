@@ -44,7 +44,7 @@ def _optimiser(optimiser, network):
     kind = type(optimiser)
     if OPTIMISERS.get(kind.__name__) is not kind:
         raise TinyganError(f"got {kind.__name__}, an optimiser of your own, expected {' or '.join(OPTIMISERS)}, which a "
-                           "checkpoint can bring back: play with one of these, or do not save")
+                           "checkpoint can bring back: play with one of these, or keep each network's state_dict() yourself")
     names = {parameter: name for name, parameter in network.named_parameters()}
     return [kind.__name__, optimiser.settings(), [names[parameter] for parameter in optimiser.parameters]]
 
