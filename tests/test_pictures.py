@@ -113,6 +113,32 @@ def test_a_reading_that_is_broken_off_leaves_nothing(folder, cache, monkeypatch)
     assert list(cache.iterdir()) == []
 
 
+def test_two_who_read_at_once_do_not_meet(folder, cache, monkeypatch):
+    """The second begins, and ends, while the first is at its first picture."""
+    saved(folder / "a.png")
+    saved(folder / "b.png", colour=BLUE)
+    square, both = pictures.square, []
+
+    def slow(*arguments):
+        monkeypatch.setattr(pictures, "square", square)
+        both.append(images(folder, 16))
+        return square(*arguments)
+
+    monkeypatch.setattr(pictures, "square", slow)
+    both.append(images(folder, 16))
+    for x in both:
+        assert [tuple(one[0, 0]) for one in pixels(x)] == [RED, BLUE]
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_cache_that_takes_nothing_is_named_with_what_helps(folder, cache, monkeypatch):
+    saved(folder / "a.png")
+    monkeypatch.setattr(pictures.Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(tg.TinyganError, match=r"f32 could not be written \(No space left.*make room or .*XDG_CACHE_HOME"):
+        images(folder)
+    assert list(cache.iterdir()) == []
+
+
 @pytest.mark.parametrize("dtype, low, high", [(np.uint8, 0, 255), (np.float64, 0, 1), (np.float32, -1, 1),
                                               (np.int64, 0, 255), (bool, 0, 1)])
 @pytest.mark.parametrize("shape, channels", [((5, 20, 20), 1), ((5, 20, 20, 1), 1), ((5, 20, 20, 3), 3)])
@@ -192,7 +218,7 @@ def test_networks_for_any_size(size, channels):
 def test_the_default_recipe_is_the_case_of_28_pixels():
     for one, other in zip(tg.models.dcgan(), (tg.models.small_generator(), tg.models.small_discriminator())):
         assert repr(one) == repr(other) and all(map(np.array_equal, one.arrays(), other.arrays()))
-    with pytest.raises(tg.TinyganError, match="got images of 8 pixels"):
+    with pytest.raises(tg.TinyganError, match="got size 8, expected an integer from 16 to 128"):
         tg.models.dcgan(8)
 
 

@@ -66,7 +66,7 @@ def ours(folder):
     folder.mkdir(parents=True)
     config = {"preset": "ring", "steps": 1, "seed": 0, **run.versions()}
     (folder / "config.json").write_text(json.dumps(config))
-    for name in ("checkpoint.npz", "checkpoint.npz.unfinished", "unfinished-losses.png", "samples-100-3.png"):
+    for name in ("checkpoint.npz", "checkpoint.npz.unfinished", "unfinished-0123abcd-losses.png", "samples-100-3.png"):
         (folder / name).write_bytes(b"old")
     return folder
 

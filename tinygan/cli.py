@@ -14,6 +14,7 @@ from .errors import TinyganError, integer, seed_of
 from .look import animation, plots
 from .look.files import check_place, whole, write_text
 from .losses import LOSSES
+from .models import LONGEST, SHORTEST
 from .proofs import museum
 from .run.folder import OWN, is_ink, read_config, versions
 from .run.output import audible
@@ -29,7 +30,7 @@ EXAMPLES = """examples:
   tinygan check batch_norm             prove one derivative; without a name, all of them
 
 tinygan COMMAND --help tells the options of each."""
-NETWORK = {"size": "side of your pictures in pixels, 16 to 128", "channels": "of your pictures: 1 grey, 3 colour",
+NETWORK = {"size": f"side of your pictures in pixels, {SHORTEST} to {LONGEST}", "channels": "of your pictures: 1 grey, 3 colour",
            "width": "channels where the image is largest (32)", "latent": "numbers in z (100)"}
 STABILISERS = [             # option, type of its value, its symbol, what it is
     *[(rule.name, rule.type, rule.metadata["symbol"], rule.metadata["meaning"]) for rule in fields(Rules)],

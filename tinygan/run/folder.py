@@ -20,7 +20,7 @@ from .presets import PRESETS, STUDIES
 CONFIG_TYPES = {"preset": str, "steps": int, "batch_size": int, "seed": int, "data": (str, type(None)), "images": str,
                 "workers": int, "network": dict}
 ALWAYS = {"steps", "seed", "tinygan", "python", "numpy", "system"}      # what each config.json has, a lesson's too
-OWN = re.compile(r"""(unfinished-)?(
+OWN = re.compile(r"""(unfinished-([0-9a-f]{8}-)?)?(
     (config|result)\.json | checkpoint(\.previous)?\.npz | frames\.npz | metrics\.csv | report\.html | training\.gif      # a training
     | (samples|progress|losses|landscape)\.png | samples-\d+-\d+\.png | walk-\d+-\d+\.(gif|png)                # and sample
     | (rates|results|game)\.csv | (portrait|optimal|game)\.png | (portrait|game)\.gif                           # a study
