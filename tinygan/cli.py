@@ -57,6 +57,9 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("tinygan: stopped by Ctrl-C", file=sys.stderr)
         return 128 + signal.SIGINT
+    except SystemExit as end:               # as SIGTERM ends what has no checkpoint to go on from
+        print("tinygan: stopped by SIGTERM", file=sys.stderr)
+        return end.code
     except OSError as error:                # `tinygan … | head`: nobody reads any more, not even what Python flushes at exit
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

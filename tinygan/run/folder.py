@@ -6,6 +6,9 @@ import json
 import os
 import platform
 import re
+import signal
+import sys
+import threading
 import zlib
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -48,11 +51,13 @@ def prepare(folder, overwrite):
 
 @contextmanager
 def prepared(folder, overwrite):
-    """prepare(), and a block that fails before there is a checkpoint leaves nothing: the mended call finds the place free."""
+    """prepare(), and a block that fails before there is a checkpoint leaves nothing: the mended call finds the place free.
+    So does one that is ended by Ctrl-C or by SIGTERM."""
     new = not os.path.lexists(folder)
     prepare(folder, overwrite)
     try:
-        yield
+        with _ended_by_sigterm():
+            yield
     except BaseException:
         if not (folder / "checkpoint.npz").exists():
             with suppress(OSError):
@@ -60,6 +65,20 @@ def prepared(folder, overwrite):
                 if new:
                     folder.rmdir()
         raise
+
+
+@contextmanager
+def _ended_by_sigterm():
+    """Inside of the block SIGTERM raises SystemExit(128 + its number), so that what cleans up at Ctrl-C cleans up here too.
+    A handler of somebody's own, or none that Python knows, is left alone; no thread but the main one may set any."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _not_ours(folder):
