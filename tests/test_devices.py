@@ -212,7 +212,7 @@ def test_a_checkpoint_goes_from_device_to_device(device, tmp_path):
 @pytest.mark.parametrize("preset", ["ring", "digits"])
 def test_a_run_from_the_command_line(preset, device, tmp_path, capsys, monkeypatch):
     """All that a run does: the training with its callbacks, the checkpoint, the pictures, the report; and going on."""
-    monkeypatch.setattr(run, "SCORED_SAMPLES", 100)
+    monkeypatch.setattr(run.scores, "IMAGES", 100)
     run.train(preset, tmp_path / "run", steps=3, batch_size=16, device=device)
     run.resume(tmp_path / "run", steps=5, device=device)
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 6

@@ -235,10 +235,13 @@ def coloured(folder, rng, n=240):
 
 
 def test_a_run_from_a_folder(folder, tmp_path, rng, capsys, monkeypatch):
+    trained, trainings = likeness.trained, []
     monkeypatch.setattr(likeness, "STEPS", 5)
+    monkeypatch.setattr(likeness, "trained", lambda *arguments: trainings.append(1) or trained(*arguments))
     coloured(folder, rng)
     (folder / "broken.png").write_bytes(b"x")
-    run, options = tmp_path / "run", ["--width", "4", "--latent", "8", "--loss", "hinge", "--beta1", "0", "--size", "24"]
+    run, options = tmp_path / "run", ["--width", "4", "--latent", "8", "--loss", "hinge", "--beta1", "0", "--size", "24",
+                                      "--score-every", "1"]
     assert main(["train", "--data", str(folder), "--steps", "2", "--batch-size", "8", "--out", str(run), *options]) == 0
     said = capsys.readouterr().out
     assert "240 read as 24×24 colour" in said and "left out: broken.png" in said and "pictures of your own" in said
@@ -246,6 +249,9 @@ def test_a_run_from_a_folder(folder, tmp_path, rng, capsys, monkeypatch):
     config, result = (json.loads((run / f"{name}.json").read_text()) for name in ("config", "result"))
     assert config["network"] == {"width": 4, "latent": 8, "size": 24, "channels": 3}
     assert result["steps"] == 2 and result["samples"]["n"] == result["real"]["n"] == 120 and result["images_per_second"] > 0
+    assert len(trainings) == 1 and [row["step"] for row in result["scores"]] == [1, 2]          # one judge for the whole run
+    assert result["best"] == min(result["scores"], key=lambda row: row["frechet"])
+    assert result["scores"][1]["frechet"] == pytest.approx(result["samples"]["frechet"], rel=1e-3)
     gan = tg.GAN.load(run / "checkpoint.npz")
     assert gan.loss == "hinge" and gan.latent == 8 and gan.g_optimizer.betas == gan.d_optimizer.betas == (0, 0.999)
     page = (run / "report.html").read_text(encoding="utf-8")
@@ -253,15 +259,22 @@ def test_a_run_from_a_folder(folder, tmp_path, rng, capsys, monkeypatch):
     assert Image.open(run / "samples.png").mode == "RGB" and (run / "training.gif").is_file()
     assert main(["train", "--resume", str(run), "--steps", "3"]) == 0
     assert main(["sample", str(run), "--n", "3", "--out", str(tmp_path / "three.png")]) == 0
+    assert main(["sample", str(run), "--n", "3", "--out", f"{tmp_path / 'three'}/"]) == 0
+    made = tg.GAN.load(run / "checkpoint.npz").sample(3)
+    for k in range(3):
+        shown = np.asarray(Image.open(tmp_path / "three" / f"000{k + 1}.png"))
+        np.testing.assert_allclose(shown / 127.5 - 1, made[k], atol=0.005)
     assert main(["sample", str(run), "--walk", "--n", "2"]) == 0
     assert Image.open(run / "walk-2-0.gif").size == (216, 216)
 
 
-def test_grey_pictures_are_as_light_as_they_are_and_few_have_no_score(tmp_path):
+def test_grey_pictures_are_as_light_as_they_are_and_few_have_no_score(tmp_path, capsys):
     np.save(tmp_path / "dark.npy", np.zeros((30, 16, 16), np.uint8))
     run = tmp_path / "run"
-    assert main(["train", "--data", str(tmp_path / "dark.npy"), "--steps", "1", "--batch-size", "4", "--width", "2",
-                 "--out", str(run), "--quiet"]) == 0
+    command = ["train", "--data", str(tmp_path / "dark.npy"), "--steps", "1", "--batch-size", "4", "--width", "2",
+               "--out", str(run), "--quiet"]
+    assert main([*command, "--score-every", "1"]) == 1 and "with 30 pictures, expected at least 200" in capsys.readouterr().err
+    assert main(command) == 0
     assert json.loads((run / "result.json").read_text())["samples"] is None
     assert main(["sample", str(run), "--n", "1", "--out", str(tmp_path / "one.png")]) == 0
     levels = np.asarray(Image.open(tmp_path / "one.png"))
