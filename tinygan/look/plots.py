@@ -239,7 +239,7 @@ def scatter(points, path=None, real=None):
     axis = figure.subplots()
     if real is not None:
         axis.scatter(*real.T, s=30, color=GREY, alpha=0.15, linewidths=0, label="real")
-    axis.scatter(*points.T, s=5, color=ORANGE, alpha=0.6, linewidths=0, label="generated")
+    axis.scatter(*points.T, s=5 if len(points) > 500 else 25, color=ORANGE, alpha=0.6, linewidths=0, label="generated")
     axis.set_aspect("equal")
     axis.legend(loc="upper right")
     return _finished(figure, path)
