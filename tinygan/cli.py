@@ -184,8 +184,8 @@ def _train(options):
     if options.resume:
         given = {name for name, value in vars(options).items() if value is not None and value is not False} - {"command"}
         if fixed := sorted("NAME" if name == "preset" else f"--{name.replace('_', '-')}" for name in given - RESUMED):
-            raise TinyganError(f"got --resume with {', '.join(fixed)}, which only a new run can have, expected the learning "
-                               "rates, the other stabilisers, or how long it goes on: leave out what is fixed")
+            raise TinyganError(f"got --resume with {', '.join(fixed)}, which only a new run can have, expected what may "
+                               "change, such as --steps and --g-lr: leave out what is fixed")
         run.resume(options.resume, options.steps, options.data, options.device, options.quiet, options.workers, stabilisers,
                    options.score_every, options.save_every)
         return
@@ -224,13 +224,14 @@ def _sample(options):
     for file in files:
         check_place(file, options.overwrite and not _of_a_training(file),
                     " with --out" if options.overwrite else " with --out, or --overwrite")
+    ink = _ink(options.run)
     if options.walk:
-        animation.walk(gan, *files, n, seed, ink=_ink(options.run))
+        animation.walk(gan, *files, n, seed, ink)
     elif apart:
         for image, file in zip(gan.sample(n, seed), files):
-            plots.save(plots.picture(plots.sheet(image[None], ink=_ink(options.run))), file)
+            plots.save(plots.picture(plots.sheet(image[None], ink=ink)), file)
     else:
-        _write(gan.sample(n, seed), out, _ink(options.run))
+        _write(gan.sample(n, seed), out, ink)
     what = f"a walk past {n} {'images' if images else 'points'}" if options.walk else f"{n} samples"
     where = f"{files[0]} to {files[-1].name}" if apart else " and ".join(map(str, files))
     print(f"{what} from {checkpoint if options.best else options.run}, seed {seed}: {where}")

@@ -84,7 +84,9 @@ class Scores:
     def _read(self):
         try:
             taken = json.loads(self.path.read_text(encoding="utf-8"))
-            return taken if all(isinstance(row["step"], int) and better(row) for row in taken) else []
+            if not all(isinstance(row["step"], int) and better(row) for row in taken):
+                raise ValueError("a step is no whole number")
+            return taken
         except FileNotFoundError:
             return []
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
