@@ -287,6 +287,7 @@ def test_images_that_are_no_digits_are_judged_by_precision_and_coverage(rng):
 def test_points_are_judged_by_their_modes():
     ring, far = data.ring(2500)[0], data.RING_MEANS[:3].astype(np.float32)
     real_score = mode_score(ring, data.RING_MEANS, data.RING_SIGMA)
-    for points, words in ((ring, "All 8 modes are there; 99% of 2,500"), (np.repeat(far, 500, axis=0), "Collapse: G reaches 3 of the 8")):
+    for points, words in ((ring, "All 8 modes are there; 99% of 2,500"), (np.repeat(far, 500, axis=0), "Collapse: G reaches 3 of the 8"),
+                          (np.concatenate([0 * ring, far]), "Most samples lie between the modes, of which G reaches 3 of 8; 0%")):
         said = findings(history(0.7, 0.3), points, ring, mode_score(points, data.RING_MEANS, data.RING_SIGMA), real_score)
         assert words in said[2] and said[2].endswith("of as many real points 99%.") and len(said) == 5

@@ -128,7 +128,8 @@ def _alike(score, real_score):
 
 
 def _modes(score, real_score):
-    verdict = (f"Collapse: G reaches {score.modes} of the {score.of} modes" if score.modes < score.of else
+    verdict = (f"Most samples lie between the modes, of which G reaches {score.modes} of {score.of}" if score.quality < 0.5 else
+               f"Collapse: G reaches {score.modes} of the {score.of} modes" if score.modes < score.of else
                f"All {score.of} modes are there")
     return (f"{verdict}; {score.quality:.0%} of {score.n:,} samples lie within 3σ of one, of as many real points "
             f"{real_score.quality:.0%}.")
