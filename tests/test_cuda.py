@@ -53,7 +53,7 @@ def test_no_driver_and_an_old_driver_are_told_apart(monkeypatch):
 
 
 def test_what_this_machine_lacks_is_said(monkeypatch, capsys, tmp_path):
-    """With CuPy's own error, or without CuPy; `--device cuda` is refused, `auto` computes on the CPU and says why, in short."""
+    """With CuPy's own error, or without CuPy; `--device cuda` is refused, `auto` computes on the CPU and says why in short."""
     works, reason = tg.backend.available("cuda")
     if works:
         pytest.skip("there is a GPU here")
@@ -67,8 +67,9 @@ def test_what_this_machine_lacks_is_said(monkeypatch, capsys, tmp_path):
     assert reason.startswith(first.partition("; ")[2])
 
 
-@pytest.mark.parametrize("error, words", [(ModuleNotFoundError("No module named 'cupy'", name="cupy"), "no GPU library is installed"),
-                                          (ImportError("libfoo.so: no such file"), "CuPy cannot be imported")])
+@pytest.mark.parametrize("error, words", [
+    (ModuleNotFoundError("No module named 'cupy'", name="cupy"), "no GPU library is installed"),
+    (ImportError("libfoo.so: no such file"), "CuPy cannot be imported")])
 def test_the_first_line_is_good_news_where_there_is_no_cupy(error, words, monkeypatch):
     def fails(name, *rest):
         if name == "cupy":

@@ -277,7 +277,8 @@ def test_images_that_are_no_digits_are_judged_by_precision_and_coverage(rng):
     real, history = Likeness(500, 2.0, 0.8, 0.8, 1.0, 1.0), {name: [0.5] * 200 for name in ("d_loss", "g_loss", "d_real", "d_fake")}
     images = rng.uniform(-1, 1, (20, 32, 32, 3))
     for precision, recall, coverage, words in (
-            (0.8, 0.7, 0.9, "look like the real images"), (0.8, 0.4, 0.9, "on the way"), (0.7, 0.7, 0.2, "Collapse: the samples are few"),
+            (0.8, 0.7, 0.9, "look like the real images"), (0.8, 0.4, 0.9, "on the way"),
+            (0.7, 0.7, 0.2, "Collapse: the samples are few"),
             (0.3, 0.9, 0.5, "on the way"), (0.1, 0.1, 0.1, "do not look like")):
         said = diagnosis.findings(history, images, images, Likeness(500, 9.0, precision, recall, 1.0, coverage), real)
         assert words in said[2] and f"precision {precision:.0%}, recall {recall:.0%}, coverage {coverage:.0%}; of" in said[2]
@@ -287,7 +288,8 @@ def test_images_that_are_no_digits_are_judged_by_precision_and_coverage(rng):
 def test_points_are_judged_by_their_modes():
     ring, far = data.ring(2500)[0], data.RING_MEANS[:3].astype(np.float32)
     real_score = mode_score(ring, data.RING_MEANS, data.RING_SIGMA)
-    for points, words in ((ring, "All 8 modes are there; 99% of 2,500"), (np.repeat(far, 500, axis=0), "Collapse: G reaches 3 of the 8"),
-                          (np.concatenate([0 * ring, far]), "Most samples lie between the modes, of which G reaches 3 of 8; 0%")):
+    for points, words in ((ring, "All 8 modes are there; 99% of 2,500"),
+                          (np.repeat(far, 500, axis=0), "Collapse: G reaches 3 of the 8"),
+                          (np.concatenate([0 * ring, far]), "between the modes, of which G reaches 3 of 8; 0%")):
         said = findings(history(0.7, 0.3), points, ring, mode_score(points, data.RING_MEANS, data.RING_SIGMA), real_score)
         assert words in said[2] and said[2].endswith("of as many real points 99%.") and len(said) == 5

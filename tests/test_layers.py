@@ -569,11 +569,13 @@ def test_a_summary_of_shared_nested_and_foreign_layers(device):
     dense = tg.Dense(3, 3)
     network = tg.Sequential(dense, tg.Sequential(tg.SpectralNorm(tg.Dense(3, 3)), Doubled(dense)), Doubled(tg.Dense(3, 3)))
     rows = summary.rows(network.astype(np.float64).to(device), [3])
-    assert rows == [("Dense(3, 3)", (3,), 12), ("SpectralNorm(Dense(3, 3))", (3,), 12), ("Doubled()", (3,), 0), ("Doubled()", (3,), 12)]
+    assert rows == [("Dense(3, 3)", (3,), 12), ("SpectralNorm(Dense(3, 3))", (3,), 12), ("Doubled()", (3,), 0),
+                    ("Doubled()", (3,), 12)]
     assert sum(n for *_, n in rows) == sum(parameter.size for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("shape, word", [(3, "give a tuple such as"), ((4,), "expected (N, 3)"), ((0,), "at least 1"), (("3",), "at least 1")])
+@pytest.mark.parametrize("shape, word", [(3, "give a tuple such as"), ((4,), "expected (N, 3)"), ((0,), "at least 1"),
+                                         (("3",), "at least 1")])
 def test_a_summary_of_a_shape_that_does_not_fit(shape, word):
     with pytest.raises(tg.TinyganError, match=re.escape(word)):
         generator().summary(shape)

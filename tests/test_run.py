@@ -1,4 +1,5 @@
 """The command line, the pictures and the score, as a user meets them."""
+import html
 import io
 import json
 import os
@@ -233,6 +234,11 @@ def test_a_run_that_explodes_is_drawn_and_called_so(tmp_path, monkeypatch):
     run.train("ring", tmp_path / "run", steps=110, quiet=True, workers=1, stabilisers={"g_lr": 10.0, "d_lr": 10.0})
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "The losses exploded" in page and "is a finite number" not in page
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["samples"]["of"] == result["real"]["modes"] == 8 and page.count("of 8</td>") == 2
+    for name, value in result.items():                      # all that it says of the run stands on the page too
+        assert name in ("samples", "real") or f"{name.replace('_', ' ')}</th><td>{html.escape(str(value))}</td>" in page, name
+    assert 'class="on-white"' in page                       # D's landscape
 
 
 def test_half_precision_keeps_what_it_can():

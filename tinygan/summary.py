@@ -11,7 +11,7 @@ from .tensor import Tensor, no_grad
 
 
 def rows(network, shape):
-    """[(layer, output shape without N, parameters)] for inputs of (N, *shape): what a forward pass of one row of zeros finds.
+    """[(layer, output shape without N, parameters)] for inputs of (N, *shape), as one row of zeros finds them.
 
     The layers of a Sequential have a row each, any other module one for all that is in it. A parameter counts once, in the
     first layer that has it.  TinyganError where a layer does not take what comes to it."""
@@ -20,7 +20,7 @@ def rows(network, shape):
     arrays = network.arrays()
     x = Tensor(like(np.zeros((1, *(integer("a length", length, 1) for length in shape)), np.float32),
                     arrays[0] if arrays else np.zeros(0, np.float32)))
-    with network.evaluating(), no_grad():                       # evaluation mode: batch norm takes one row, and nothing changes
+    with network.evaluating(), no_grad():                       # so batch norm takes one row, and nothing changes
         return _rows(network, x, set())[0]
 
 

@@ -118,7 +118,8 @@ def _which_end(score, real_score):
 
 def _alike(score, real_score):
     """Precision says whether samples look real, recall and coverage whether all that is real is made (likeness.py)."""
-    precise, recalled, covered = (getattr(score, name) / getattr(real_score, name) for name in ("precision", "recall", "coverage"))
+    precise, recalled, covered = (getattr(score, name) / getattr(real_score, name)
+                                  for name in ("precision", "recall", "coverage"))
     verdict = ("The samples look like the real images" if min(precise, recalled, covered) > 0.8 else
                "Collapse: the samples are few of the things that the real images show" if covered < 0.5 < precise else
                "The samples are on the way to the real images" if min(precise, covered) > 0.3 else
@@ -128,7 +129,8 @@ def _alike(score, real_score):
 
 
 def _modes(score, real_score):
-    verdict = (f"Most samples lie between the modes, of which G reaches {score.modes} of {score.of}" if score.quality < 0.5 else
+    verdict = (f"Most samples lie between the modes, of which G reaches {score.modes} of {score.of}"
+               if score.quality < 0.5 else
                f"Collapse: G reaches {score.modes} of the {score.of} modes" if score.modes < score.of else
                f"All {score.of} modes are there")
     return (f"{verdict}; {score.quality:.0%} of {score.n:,} samples lie within 3σ of one, of as many real points "

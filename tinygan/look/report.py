@@ -1,7 +1,8 @@
 """A finished run as one HTML page that needs nothing else: every picture stands inside it.
 
 It opens from a disk or an e-mail, in light and dark, on a phone, on paper. Curves and points are SVG, which stretches
-with the page; grey images are PNGs of 16 greys, coloured ones JPEGs. In the dark only what is drawn on white paper is inverted. Its look is in report.css, the slider's work in report.js.
+with the page; grey images are PNGs of 16 greys, coloured ones JPEGs. In the dark only what is drawn on white paper is
+inverted. Its look is in report.css, the slider's work in report.js.
 """
 import base64
 from functools import partial

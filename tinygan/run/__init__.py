@@ -32,7 +32,7 @@ from .. import data, group, summary, umpire
 from ..backend import available, device_of
 from ..cuda import explained
 from ..errors import Diverged, TinyganError, WorkerLost, brief, integer, seed_of
-from ..look import diagnosis, metrics
+from ..look import diagnosis, likeness, metrics
 from ..look.files import write_text
 from ..training import GAN
 from ..umpire import BELIEFS
@@ -209,23 +209,16 @@ def _first_line(device, workers, why, no_gpu):
 
 def _show(gan, real, frames, folder, config, played, say):
     """Write the pictures and the numbers. All but `played`, what the training took, can be made again from the checkpoint."""
-    from ..look import animation, likeness, plots, report       # with them comes matplotlib, which lessons need not load with run/
+    from ..look import animation, plots, report         # with them comes matplotlib, which lessons need not load with run/
 
     plots.losses(gan.history, folder / "losses.png")
     taken = [(step, samples.astype(np.float32)) for step, samples in frames.taken]
-    samples, score, real_score, ink = gan.sample(SCORED_SAMPLES, seed=2), None, None, is_ink(config)
+    samples, landscape, ink = gan.sample(SCORED_SAMPLES, seed=2), None, is_ink(config)
     if real.ndim == 4:
         plots.samples(gan.sample(100, seed=1), folder / "samples.png", ink=ink)
         plots.progress(frames.of_progress(), folder / "progress.png", ink)
         animation.gif(taken, folder / "training.gif", ink)
-    modes, landscape = PRESETS[config["preset"]].modes, None
-    if config["images"] in data.DIGITS:
-        kind, score, real_score = "digits", metrics.score(samples), metrics.real_score(SCORED_SAMPLES)
-    elif modes:
-        kind, score, real_score = "points", *(metrics.mode_score(points, *modes) for points in (gan.sample(2500, seed=1), real[:2500]))
-    elif real.ndim == 4 and len(real) >= ENOUGH:
-        judge = likeness.Judge(real)
-        kind, score, real_score = "pictures", judge.score(samples), judge.real
+    kind, score, real_score = _judged(gan, samples, real, config)
     if score:
         say(f"{'samples':{len(kind) + 5}} {score}")
         say(f"real {kind} {real_score}")
@@ -247,3 +240,16 @@ def _show(gan, real, frames, folder, config, played, say):
                  real_score=real_score, findings=findings, networks=networks, landscape=landscape, ink=ink)
     say(f"\nwritten to {folder}/: {contents(folder)}")
     say(f"more samples: tinygan sample {folder} --n 100 --seed 2")
+
+
+def _judged(gan, samples, real, config):
+    """(what is compared, the score of the samples, that of real ones); without a measure, as for a few pictures, Nones."""
+    modes = PRESETS[config["preset"]].modes
+    if config["images"] in data.DIGITS:
+        return "digits", metrics.score(samples), metrics.real_score(SCORED_SAMPLES)
+    if modes:
+        return "points", metrics.mode_score(gan.sample(2500, seed=1), *modes), metrics.mode_score(real[:2500], *modes)
+    if real.ndim == 4 and len(real) >= ENOUGH:
+        judge = likeness.Judge(real)
+        return "pictures", judge.score(samples), judge.real
+    return None, None, None

@@ -14,7 +14,7 @@ from ..look.files import write_text
 from ..look.landscape import ARROWS, landscape, window
 from .output import aloud
 
-BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining}{postfix}]"     # leaves a terminal of 60 columns room for a bar
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining}{postfix}]"     # of 60 columns 12 are left for the bar
 PROGRESS_MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)     # of the run, when progress.png looks at the fixed noise
 FRAMES = 24                                                 # moments in frames.npz, closer together at the start
 SAVE_EVERY = 20.0                                           # seconds between two checkpoints
