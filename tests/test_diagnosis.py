@@ -169,10 +169,10 @@ def test_near_duplicates_by_hand(close, fault):
     """Of 100 points far from each other so many stand on another's place."""
     real = 10.0 * np.arange(100)[:, None, None, None] * np.ones((1, 2, 2, 1))               # the nearest is 20 away
     samples = real.copy()
-    samples[:close:2] = samples[1:close:2] + 4                                              # 8 away, closer than half of it
+    samples[:close:2] = samples[1:close:2] + 3                                              # 6 away, closer than a third
     sentence = diagnosis._duplicates(samples, real)
     assert faults([sentence]) == ({fault} if fault else set())
-    assert f"{close}% of 100 have a near-duplicate" in sentence and "(closer than 10.0), of as many real ones 0%" in sentence
+    assert f"{close}% of 100 have a near-duplicate" in sentence and "(closer than 6.7), of as many real ones 0%" in sentence
 
 
 @pytest.mark.parametrize("sure, frechet, verdict", [
@@ -278,11 +278,11 @@ def test_images_that_are_no_digits_are_judged_by_precision_and_coverage(rng):
     images = rng.uniform(-1, 1, (20, 32, 32, 3))
     for precision, recall, coverage, words in (
             (0.8, 0.7, 0.9, "look like the real images"), (0.8, 0.4, 0.9, "on the way"),
-            (0.7, 0.7, 0.2, "Collapse: the samples are few"),
+            (0.7, 0.7, 0.2, "Collapse: the samples show little"),
             (0.3, 0.9, 0.5, "on the way"), (0.1, 0.1, 0.1, "do not look like")):
         said = diagnosis.findings(history, images, images, Likeness(500, 9.0, precision, recall, 1.0, coverage), real)
         assert words in said[2] and f"precision {precision:.0%}, recall {recall:.0%}, coverage {coverage:.0%}; of" in said[2]
-        assert len(said) == 4 and not any(word in " ".join(said) for word in ("digit", "ink", "duplicate"))
+        assert "digit" not in " ".join(said) and "ink" not in " ".join(said)
 
 
 def test_points_are_judged_by_their_modes():

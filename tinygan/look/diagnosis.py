@@ -27,9 +27,7 @@ def findings(history, samples=None, real=None, score=None, real_score=None):
         sentences += ([_modes(score, real_score)] if hasattr(score, "modes") else
                       [_like_digits(score, real_score), _classes(score)] if digits else [_alike(score, real_score)])
     if samples is not None and real is not None and np.isfinite(samples).all():
-        # Of pictures that are compared by their features, distances of pixels say less: a ground of one colour decides them.
-        checks = ((_precision, _coverage) if real.ndim == 2 else (_duplicates, _ink) if digits else
-                  (_contrast,) if score else (_duplicates, _contrast))
+        checks = (_precision, _coverage) if real.ndim == 2 else (_duplicates, _ink if digits else _contrast)
         sentences += [check(samples, real) for check in checks]
     return [sentence for sentence in sentences if sentence]
 
@@ -121,7 +119,7 @@ def _alike(score, real_score):
     precise, recalled, covered = (getattr(score, name) / getattr(real_score, name)
                                   for name in ("precision", "recall", "coverage"))
     verdict = ("The samples look like the real images" if min(precise, recalled, covered) > 0.8 else
-               "Collapse: the samples are few of the things that the real images show" if covered < 0.5 < precise else
+               "Collapse: the samples show little of what the real images show" if covered < 0.5 < precise else
                "The samples are on the way to the real images" if min(precise, covered) > 0.3 else
                "The samples do not look like the real images")
     return (f"{verdict}: precision {score.precision:.0%}, recall {score.recall:.0%}, coverage {score.coverage:.0%}; "
@@ -156,13 +154,15 @@ def _classes(score):
 
 
 def _duplicates(samples, real):
-    """Near-duplicates are closer than half the median distance from a real image to the nearest other one."""
+    """Near-duplicates are closer than a third of the median distance from a real image to the nearest other one.
+
+    Blurred samples on a ground of one colour are closer than half of it, and differ for all that."""
     n = min(len(samples), len(real), COMPARED)
     if n < 2:
         return None
     _, among_samples = nearest(samples[:n], samples[:n], skip=np.arange(n))
     _, among_real = nearest(real[:n], real[:n], skip=np.arange(n))
-    close = np.median(among_real) / 2
+    close = np.median(among_real) / 3
     close_samples, close_real = np.mean(among_samples < close), np.mean(among_real < close)
     verdict = "Collapse: many samples are nearly equal" if close_samples > close_real + 0.15 else "The samples differ"
     return (f"{verdict}: {close_samples:.0%} of {n} have a near-duplicate among the others (closer than {close:.1f}), "
