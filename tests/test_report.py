@@ -21,6 +21,7 @@ from tinygan.look.metrics import Score, mode_score
 STEPS = 400
 SCORE = Score(2000, 31.4, 0.9, 0.5, 2.2, (0.05, 0.15) + (0.1,) * 8)
 REAL_SCORE = Score(2000, 10.4, 0.98, 0.93, 2.3, (0.1,) * 10)
+LONG = "SpectralNorm(Conv2DTranspose(128, 64, 4, stride=2, padding='same'))", (128, 128, 256), 12_345_678
 VOID = {"meta", "link", "img", "input"}
 
 
@@ -69,7 +70,7 @@ def write(path, moments=5, **changes):
     rng = np.random.default_rng(0)
     real = data.digits()[0][:600]
     about = {
-        "title": "digits & more", "networks": {"G": [("Dense(3, 4)", (4,), 16), ("Reshape(2, 2)", (2, 2), 1000)]},
+        "title": "digits & more", "networks": {"G": [("Dense(3, 4)", (4,), 16), ("Reshape(2, 2)", (2, 2), 1000)], "D": [LONG]},
         "config": {"preset": "digits", "data": None, "seed": "<b>0</b>", "network": {"size": 32, "width": 8}},
         "history": {name: rng.uniform(low, low + 0.1, STEPS).tolist() for name, low in
                     (("d_loss", 1.2), ("g_loss", 0.8), ("d_real", 0.6), ("d_fake", 0.3))},
