@@ -1,10 +1,12 @@
-"""What the benchmarks draw of their numbers."""
+"""What the benchmarks draw of their numbers, and the pictures that they make."""
 import json
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
-from benchmarks import lessons, report, trainings
+import tinygan as tg
+from benchmarks import emoji, lessons, report, shapes, trainings
 
 
 def test_rows_of_equal_names_have_a_bar_each(tmp_path, monkeypatch):
@@ -39,3 +41,16 @@ def test_lessons_that_were_run_are_not_run_again(tmp_path, monkeypatch, capsys):
     assert "| E \\|x\\| | 2.0 ± 1.4 % | 2 % |" in page
     assert "`tinygan lesson clusters --seed 0|1`, 1 minutes on 1 core or 2 cores:" in page
     assert "2 of them done" in capsys.readouterr().out
+
+
+def test_pictures_to_train_on(tmp_path, monkeypatch):
+    shapes.write(tmp_path / "shapes", 3)
+    assert tg.data.images(tmp_path / "shapes").shape == (3, 32, 32, 3)
+    if not Path(emoji.FONT).exists():
+        pytest.skip("fonts-noto-color-emoji is not installed")
+    monkeypatch.setattr(emoji, "SYMBOLS", (0x1F600, 0x1F4A9, 0xE000, 0xE001, 0x1F600))           # two faces, and none
+    emoji.write(tmp_path / "emoji")
+    assert sorted(path.name for path in (tmp_path / "emoji").iterdir()) == ["1f4a9.png", "1f600.png"]
+    faces = tg.data.images(tmp_path / "emoji")
+    assert faces.shape == (2, 32, 32, 3) and (faces[:, 0, 0] == 1).all()                          # a white corner
+    assert faces[1, 10, 16, 0] > 0.8 > 0.4 > faces[1, 10, 16, 2]                                  # a yellow forehead

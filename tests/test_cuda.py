@@ -1,8 +1,11 @@
 """What is said when a GPU cannot be used. The errors are CuPy's own where they can be had without a GPU."""
+import builtins
+import re
+
 import pytest
 
 import tinygan as tg
-from tinygan import cuda
+from tinygan import cuda, run
 
 
 def error_of(module, name, text, base=RuntimeError):
@@ -50,16 +53,33 @@ def test_no_driver_and_an_old_driver_are_told_apart(monkeypatch):
 
 
 def test_what_this_machine_lacks_is_said(monkeypatch, capsys, tmp_path):
-    """With CuPy's own error, or without CuPy; `--device cuda` is refused, `auto` computes on the CPU and says why."""
+    """With CuPy's own error, or without CuPy; `--device cuda` is refused, `auto` computes on the CPU and says why in short."""
     works, reason = tg.backend.available("cuda")
     if works:
         pytest.skip("there is a GPU here")
     from tinygan import cli
-    assert "CuPy" in reason and reason.endswith("or use the CPU (--device cpu)")
+    assert reason.endswith("or use the CPU (--device cpu)")
     assert cli.main(["train", "ring", "--steps", "1", "--out", str(tmp_path / "a"), "--device", "cuda"]) == 1
     assert capsys.readouterr().err == f"tinygan: {reason}\n" and not (tmp_path / "a").exists()
     assert cli.main(["train", "ring", "--steps", "1", "--batch-size", "16", "--out", str(tmp_path / "b")]) == 0
-    assert f"device: cpu ({reason})" in capsys.readouterr().out
+    first = capsys.readouterr().out.splitlines()[0]
+    assert re.fullmatch(r"device: cpu, 1 worker \(\d+ cores, a batch of 16\); [^:()]+", first)
+    assert reason.startswith(first.partition("; ")[2])
+
+
+@pytest.mark.parametrize("error, words", [
+    (ModuleNotFoundError("No module named 'cupy'", name="cupy"), "no GPU library is installed"),
+    (ImportError("libfoo.so: no such file"), "CuPy cannot be imported")])
+def test_the_first_line_is_good_news_where_there_is_no_cupy(error, words, monkeypatch):
+    def fails(name, *rest):
+        if name == "cupy":
+            raise error
+        return importing(name, *rest)
+
+    importing = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", fails)
+    assert run._first_line("cpu", 2, "2 cores", cuda.trouble()) == f"device: cpu, 2 workers (2 cores); {words}"
+    assert run._first_line("cuda", 1, "the GPU is one", "") == "device: cuda, 1 worker (the GPU is one)"
 
 
 def test_memory_that_runs_out_ends_in_a_sentence(device, tmp_path, capsys):

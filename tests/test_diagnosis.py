@@ -8,7 +8,7 @@ import tinygan as tg
 from tinygan import data, models
 from tinygan.look import diagnosis
 from tinygan.look.diagnosis import Watch, findings, nearest
-from tinygan.look.metrics import Score
+from tinygan.look.metrics import Score, mode_score
 
 EVEN = (0.1,) * 10
 REAL_SCORE = Score(2000, 10.0, 0.98, 0.93, 2.3, EVEN)
@@ -36,7 +36,8 @@ def faults(sentences):
     (history(0.7, 0.3, steps=20), None, "20 steps are too few"),
     (history(0.7, 0.3), None, "D(x) = 0.70 and D(G(z)) = 0.30 over the last 100 steps"),
     (history(0.7, 0.3, saturating=True), None, "in balance"),
-    (history(0.9, 0.04), None, "in balance"),
+    (history(0.87, 0.13), None, "in balance"),
+    (history(0.88, 0.12), None, "D is ahead of G: D(x) = 0.88 and D(G(z)) = 0.12"),
 ])
 def test_how_the_game_stands(played, fault, number):
     sentences = findings(played)
@@ -168,10 +169,10 @@ def test_near_duplicates_by_hand(close, fault):
     """Of 100 points far from each other so many stand on another's place."""
     real = 10.0 * np.arange(100)[:, None, None, None] * np.ones((1, 2, 2, 1))               # the nearest is 20 away
     samples = real.copy()
-    samples[:close:2] = samples[1:close:2] + 4                                              # 8 away, closer than half of it
+    samples[:close:2] = samples[1:close:2] + 3                                              # 6 away, closer than a third
     sentence = diagnosis._duplicates(samples, real)
     assert faults([sentence]) == ({fault} if fault else set())
-    assert f"{close}% of 100 have a near-duplicate" in sentence and "(closer than 10.0), of as many real ones 0%" in sentence
+    assert f"{close}% of 100 have a near-duplicate" in sentence and "(closer than 6.7), of as many real ones 0%" in sentence
 
 
 @pytest.mark.parametrize("sure, frechet, verdict", [
@@ -275,8 +276,20 @@ def test_images_that_are_no_digits_are_judged_by_precision_and_coverage(rng):
 
     real, history = Likeness(500, 2.0, 0.8, 0.8, 1.0, 1.0), {name: [0.5] * 200 for name in ("d_loss", "g_loss", "d_real", "d_fake")}
     images = rng.uniform(-1, 1, (20, 32, 32, 3))
-    for precision, coverage, words in ((0.8, 0.9, "look like the real images"), (0.7, 0.2, "Collapse: the samples are few"),
-                                       (0.3, 0.5, "on the way"), (0.1, 0.1, "do not look like")):
-        said = diagnosis.findings(history, images, images, Likeness(500, 9.0, precision, 0.1, 1.0, coverage), real)
-        assert words in said[2] and f"precision {precision:.0%}, coverage {coverage:.0%}, Fréchet distance 9;" in said[2]
+    for precision, recall, coverage, words in (
+            (0.8, 0.7, 0.9, "look like the real images"), (0.8, 0.4, 0.9, "on the way"),
+            (0.7, 0.7, 0.2, "Collapse: the samples show little"),
+            (0.3, 0.9, 0.5, "on the way"), (0.1, 0.1, 0.1, "do not look like")):
+        said = diagnosis.findings(history, images, images, Likeness(500, 9.0, precision, recall, 1.0, coverage), real)
+        assert words in said[2] and f"precision {precision:.0%}, recall {recall:.0%}, coverage {coverage:.0%}; of" in said[2]
         assert "digit" not in " ".join(said) and "ink" not in " ".join(said)
+
+
+def test_points_are_judged_by_their_modes():
+    ring, far = data.ring(2500)[0], data.RING_MEANS[:3].astype(np.float32)
+    real_score = mode_score(ring, data.RING_MEANS, data.RING_SIGMA)
+    for points, words in ((ring, "All 8 modes are there; 99% of 2,500"),
+                          (np.repeat(far, 500, axis=0), "Collapse: G reaches 3 of the 8"),
+                          (np.concatenate([0 * ring, far]), "between the modes, of which G reaches 3 of 8; 0%")):
+        said = findings(history(0.7, 0.3), points, ring, mode_score(points, data.RING_MEANS, data.RING_SIGMA), real_score)
+        assert words in said[2] and said[2].endswith("of as many real points 99%.") and len(said) == 5

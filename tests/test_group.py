@@ -244,10 +244,10 @@ def test_the_number_of_workers_is_kept(tmp_path):
 def test_a_run_keeps_its_workers(no_pictures, tmp_path, capsys):
     begin = ["train", "ring", "--batch-size", "30", "--out"]
     assert main([*begin, str(tmp_path / "one"), "--steps", "8", "--workers", "2"]) == 0
-    assert capsys.readouterr().out.startswith("workers: 2 (as asked for)\n")
+    assert capsys.readouterr().out.startswith("device: cpu, 2 workers (as asked for)")
     assert main([*begin, str(tmp_path / "two"), "--steps", "3", "--workers", "2", "--quiet"]) == 0
     assert main(["train", "--resume", str(tmp_path / "two"), "--steps", "8"]) == 0
-    assert capsys.readouterr().out.startswith("workers: 2 (as before)\n")
+    assert capsys.readouterr().out.startswith("device: cpu, 2 workers (as before)")
     for name in ("checkpoint.npz", "metrics.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
     assert main(["train", "--resume", str(tmp_path / "two"), "--steps", "9", "--workers", "3"]) == 0

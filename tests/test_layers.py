@@ -1,12 +1,13 @@
 """Layers and the networks made of them."""
 import copy
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 import tinygan as tg
-from tinygan import backend
+from tinygan import backend, summary
 from tinygan.checkpoint.networks import build, traits
 
 
@@ -537,3 +538,44 @@ def test_the_average_of_transposed_weights_moves(way, rng):
     before = gan.averaged.state_dict()
     gan.step(rng.standard_normal((8, 2)).astype(np.float32))
     assert all((before[name] != array).any() for name, array in gan.averaged.state_dict().items())
+
+
+# The summary
+
+def test_a_summary_names_each_layer_its_output_and_its_parameters():
+    """Counted by hand: 3·12 without a bias, 2·12 of γ and β, 5·5·3·4 + 4, 2·4, 3·3·4 + 1."""
+    G = generator()
+    before = G.state_dict()
+    lines = G.summary((3,)).splitlines()
+    assert [tuple(re.split(" {2,}", line)) for line in lines] == [
+        ("layer", "output", "parameters"), ("input", "3"),
+        ("Dense(3, 12)", "12", "36"), ("BatchNorm(12, momentum=0.9, eps=1e-05)", "12", "24"), ("LeakyReLU(0.3)", "12", "0"),
+        ("Reshape(2, 2, 3)", "2 × 2 × 3", "0"), ("Conv2DTranspose(3, 4, 5, stride=2, padding='same')", "4 × 4 × 4", "304"),
+        ("BatchNorm(4, momentum=0.99, eps=0.001)", "4 × 4 × 4", "8"), ("LeakyReLU(0.3)", "4 × 4 × 4", "0"),
+        ("Conv2DTranspose(4, 1, 3, stride=1, padding=((1, 0), (0, 1)))", "5 × 5 × 1", "37"), ("Tanh()", "5 × 5 × 1", "0"),
+        ("total", "409")]
+    assert {len(line) for line in lines if "input" not in line} == {83}                   # the numbers end in one column
+    assert all(np.array_equal(array, before[name]) for name, array in G.state_dict().items()) and G.training
+
+
+def test_a_summary_of_shared_nested_and_foreign_layers(device):
+    class Doubled(tg.Module):
+        def __init__(self, layer):
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x) + x
+
+    dense = tg.Dense(3, 3)
+    network = tg.Sequential(dense, tg.Sequential(tg.SpectralNorm(tg.Dense(3, 3)), Doubled(dense)), Doubled(tg.Dense(3, 3)))
+    rows = summary.rows(network.astype(np.float64).to(device), [3])
+    assert rows == [("Dense(3, 3)", (3,), 12), ("SpectralNorm(Dense(3, 3))", (3,), 12), ("Doubled()", (3,), 0),
+                    ("Doubled()", (3,), 12)]
+    assert sum(n for *_, n in rows) == sum(parameter.size for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("shape, word", [(3, "give a tuple such as"), ((4,), "expected (N, 3)"), ((0,), "at least 1"),
+                                         (("3",), "at least 1")])
+def test_a_summary_of_a_shape_that_does_not_fit(shape, word):
+    with pytest.raises(tg.TinyganError, match=re.escape(word)):
+        generator().summary(shape)

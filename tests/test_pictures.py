@@ -244,7 +244,7 @@ def test_a_run_from_a_folder(folder, tmp_path, rng, capsys, monkeypatch):
                                       "--score-every", "1"]
     assert main(["train", "--data", str(folder), "--steps", "2", "--batch-size", "8", "--out", str(run), *options]) == 0
     said = capsys.readouterr().out
-    assert "240 read as 24×24 colour" in said and "left out: broken.png" in said and "pictures of your own" in said
+    assert "240 read as 24×24 colour" in said and "left out: broken.png" in said and "pictures: your own" in said
     assert "precision" in said and "digit" not in said
     config, result = (json.loads((run / f"{name}.json").read_text()) for name in ("config", "result"))
     assert config["network"] == {"width": 4, "latent": 8, "size": 24, "channels": 3}

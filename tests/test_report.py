@@ -16,11 +16,12 @@ from PIL import Image
 import tinygan as tg
 from tinygan import data, plots
 from tinygan.look import report
-from tinygan.look.metrics import Score
+from tinygan.look.metrics import Score, mode_score
 
 STEPS = 400
 SCORE = Score(2000, 31.4, 0.9, 0.5, 2.2, (0.05, 0.15) + (0.1,) * 8)
 REAL_SCORE = Score(2000, 10.4, 0.98, 0.93, 2.3, (0.1,) * 10)
+LONG = "SpectralNorm(Conv2DTranspose(128, 64, 4, stride=2, padding='same'))", (128, 128, 256), 12_345_678
 VOID = {"meta", "link", "img", "input"}
 
 
@@ -69,7 +70,8 @@ def write(path, moments=5, **changes):
     rng = np.random.default_rng(0)
     real = data.digits()[0][:600]
     about = {
-        "title": "digits & more", "config": {"preset": "digits", "data": None, "seed": "<b>0</b>"},
+        "title": "digits & more", "networks": {"G": [("Dense(3, 4)", (4,), 16), ("Reshape(2, 2)", (2, 2), 1000)], "D": [LONG]},
+        "config": {"preset": "digits", "data": None, "seed": "<b>0</b>", "network": {"size": 32, "width": 8}},
         "history": {name: rng.uniform(low, low + 0.1, STEPS).tolist() for name, low in
                     (("d_loss", 1.2), ("g_loss", 0.8), ("d_real", 0.6), ("d_fake", 0.3))},
         "frames": [(STEPS * k // max(1, moments - 1) or 1, real[k * 8:k * 8 + 8]) for k in range(moments)],
@@ -98,8 +100,9 @@ def test_everything_that_was_given_is_there(tmp_path):
     page = write(tmp_path / "page.html")
     assert page.source.count("<title>digits &amp; more</title>") == 1
     for text in ("D <i>wins</i> & all is well.", "<b>0</b>", "preset", "31.4", "10.4", "50.0%", "93.0%", "step 400",
-                 "log 4", "½"):
+                 "log 4", "½", "size 32, width 8", "Dense(3, 4)416", "Reshape(2, 2)2 × 21,000", "all1,016"):
         assert text in page.text
+    assert "None" not in page.text
     assert [frame["data-step"] for frame in page.all("figure", "frame")] == ["1", "100", "200", "300", "400"]
     assert ["hidden" in frame for frame in page.all("figure", "frame")] == [True] * 4 + [False]
     assert [frame["data-at"] for frame in page.all("figure", "frame")][::2] == ["0.25%", "50.00%", "100.00%"]
@@ -146,6 +149,13 @@ def test_the_largest_page_stays_small(tmp_path, rng):
     assert (tmp_path / "page.html").stat().st_size < 2e6
 
 
+@pytest.mark.parametrize("ink, channels, inverted", [(True, 1, True), (False, 1, False), (True, 3, False)])
+def test_only_what_is_drawn_on_white_is_inverted_in_the_dark(ink, channels, inverted, tmp_path):
+    images = np.repeat(data.digits()[0][:30], channels, axis=3)
+    page = write(tmp_path / "page.html", samples=images, real=images, frames=[(1, images)], ink=ink, score=None)
+    assert {"on-white" in image["class"] for image in page.all("img")} == {inverted}
+
+
 @pytest.mark.parametrize("width", [1, 2, 7])
 def test_png(width, rng):
     grey = rng.integers(0, 16, (5, width)) / 15
@@ -165,6 +175,10 @@ def test_there_is_one_palette():
 def test_points_are_drawn_and_what_makes_no_sense_is_left_out(tmp_path, points):
     page = write(tmp_path / "page.html", **points)
     assert not page.all("img") and "copying" not in page.text and "Fréchet" not in page.text
+    score = mode_score(points["samples"], data.RING_MEANS, data.RING_SIGMA)
+    seen = {"score": score, "real_score": score, "landscape": Image.new("RGB", (50, 40))}
+    more = write(tmp_path / "more.html", **points | seen)
+    assert more.text.count("8 of 8") == 2 and (more.all("img")[0]["width"], len(more.all("img"))) == ("50", 1)
     assert len(page.all("svg", "scatter")) == 1 + 3 and len(page.all("figure", "frame")) == 3
     x, y = np.array(re.findall(r"M(-?\d+) (-?\d+)h0", page.all("path", "fake")[0]["d"]), float).T
     assert len(x) == report.DOTS

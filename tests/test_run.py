@@ -1,11 +1,16 @@
 """The command line, the pictures and the score, as a user meets them."""
+import html
 import io
 import json
 import os
+import re
+import select
 import signal
+import struct
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -269,6 +274,11 @@ def test_a_run_that_explodes_is_drawn_and_called_so(tmp_path, monkeypatch):
     run.train("ring", tmp_path / "run", steps=110, quiet=True, workers=1, stabilisers={"g_lr": 10.0, "d_lr": 10.0})
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "The losses exploded" in page and "is a finite number" not in page
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["samples"]["of"] == result["real"]["modes"] == 8 and page.count("of 8</td>") == 2
+    for name, value in result.items():                      # all that it says of the run stands on the page too
+        assert name in ("samples", "real", "scores", "best") or f"{name.replace('_', ' ')}</th><td>{html.escape(str(value))}</td>" in page, name
+    assert 'class="on-white"' in page                       # D's landscape
 
 
 def test_half_precision_keeps_what_it_can():
@@ -306,6 +316,38 @@ def test_no_letter_and_no_missing_stream_ends_a_command(kind, tmp_path, monkeypa
     if kind not in ("closed", None):
         out.flush()
         assert out.errors == "strict" and b"\\u2016x" in out.buffer.getvalue()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no pseudo-terminal there")
+@pytest.mark.parametrize("columns, bar", [(80, 32), (60, 12)])
+def test_a_terminal_shows_a_bar_and_words_above_it(columns, bar, monkeypatch):
+    import fcntl
+    import termios
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with open(slave, "w") as terminal, open(master) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal), monkeypatch.setattr(sys, "stdout", terminal)
+        with run.Progress(100, 0, 32, False) as progress:
+            for step in range(1, 101):
+                progress(SimpleNamespace(steps=step), {"d_real": 0.7, "d_fake": 0.3, "d_loss": 1.0, "g_loss": 1.0})
+                if step == 50:
+                    run.aloud("a word")
+        said = ""
+        while select.select([screen], [], [], 0.2)[0]:
+            said += os.read(master, 100_000).decode()
+    assert said.count("a word") == 1 and re.search(r"\r {20,}\ra word\r\n", said)
+    last = said.strip().split("\r")[-1]
+    assert last == f"100%|{bar * '█'}| 100/100 [00:00, D(x) 0.70, D(G(z)) 0.30]" and len(last) == columns - 1
+
+
+def test_a_file_gets_a_line_now_and_then(capsys):
+    with run.Progress(1000, 0, 32, False) as progress:
+        for step in range(1, 1001):
+            progress(SimpleNamespace(steps=step), {"d_real": 0.7, "d_fake": 0.3, "d_loss": 1.0, "g_loss": 1.0})
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert len(lines) == 10 and not err and not {"\r", "\x1b"} & set(out)
+    assert re.fullmatch(r"step   1000/1000  D\(x\) 0.70, D\(G\(z\)\) 0.30, loss D 1.00, G 1.00, [\d,]+ images/s", lines[-1])
 
 
 @pytest.mark.parametrize("own", [signal.SIG_IGN, signal.SIG_DFL, lambda number, frame: None])

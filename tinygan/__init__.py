@@ -4,7 +4,7 @@ Read them in this order: tensor, ops, conv, norm, losses, module, layers, optim,
 """
 from importlib import import_module
 
-from . import backend, data, group, losses, models, ops, protocols
+from . import backend, data, group, losses, models, ops, protocols, summary
 from .backend import to_device, to_numpy
 from .errors import Diverged, StopTraining, TinyganError, WorkerLost
 from .fast import plain

@@ -11,11 +11,12 @@ OR_CPU = "or use the CPU (--device cpu)"
 
 
 def trouble():
-    """Why no GPU can be used, as a sentence; "" if a tiny product and a tiny kernel really ran on one."""
+    """Why no GPU can be used, and behind a colon what to do; "" if a tiny product and a tiny kernel really ran on one."""
     try:
         import cupy
     except ImportError as error:
-        return f"CuPy cannot be imported ({error}): pip install cupy-cuda12x or cupy-cuda13x, {OR_CPU}"
+        what = "no GPU library is installed" if error.name == "cupy" else f"CuPy cannot be imported ({_short(error)})"
+        return f"{what}: pip install cupy-cuda12x or cupy-cuda13x, {OR_CPU}"
     try:
         # `import cupy` proves nothing: it succeeds without a driver and without a compiler too.
         cupy.cuda.runtime.getDeviceCount()
@@ -62,7 +63,7 @@ def _about_the_driver():
     import cupy
     supported, needed = cupy.cuda.runtime.driverGetVersion(), cupy.cuda.runtime.runtimeGetVersion()
     if supported == 0:
-        return f"CuPy is installed but finds no NVIDIA driver: install the driver of the GPU, {OR_CPU}"
+        return f"CuPy finds no NVIDIA driver: install the driver of the GPU, {OR_CPU}"
     return (f"the NVIDIA driver is too old: it supports CUDA {_version(supported)}, and the CuPy that is installed needs "
             f"{_version(needed)}: update the driver, install the CuPy of an older CUDA (such as cupy-cuda12x), {OR_CPU}")
 

@@ -4,6 +4,7 @@ import numpy as np
 from ..backend import array_module, to_numpy
 
 SURE_REAL, SURE_FAKE = 0.95, 0.05       # D wins while D(x) is above the one and D(G(z)) below the other
+AHEAD = 0.75                            # D is ahead while D(x) − D(G(z)) is above this
 GUESSING = 0.05                         # D only guesses while D(x) − D(G(z)) is below this
 MIN_STEPS = 100                         # a shorter game is not judged
 EXPLODED = 1e4                          # the size of a loss from which no game comes back
@@ -16,14 +17,15 @@ def findings(history, samples=None, real=None, score=None, real_score=None):
 
     history              {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number a step, from GAN.fit
     samples, real        arrays (N, …) of generated and of real images or points
-    score, real_score    their metrics.Score, or likeness.Likeness of images that are no digits
+    score, real_score    their metrics.Score, likeness.Likeness of images that are no digits, or metrics.ModeScore of points
     There are no sentences about what is not given, and a game too short to be judged is not."""
     steps, sentences = len(history["d_loss"]), [_losses(history), _balance(history, score, real_score)]
     if steps < MIN_STEPS:
         return [sentence for sentence in sentences if sentence]
     digits = hasattr(score, "classes") if score else np.shape(real)[1:] == (28, 28, 1)
     if score and real_score:
-        sentences += [_like_digits(score, real_score), _classes(score)] if digits else [_alike(score, real_score)]
+        sentences += ([_modes(score, real_score)] if hasattr(score, "modes") else
+                      [_like_digits(score, real_score), _classes(score)] if digits else [_alike(score, real_score)])
     if samples is not None and real is not None and np.isfinite(samples).all():
         checks = (_precision, _coverage) if real.ndim == 2 else (_duplicates, _ink if digits else _contrast)
         sentences += [check(samples, real) for check in checks]
@@ -78,8 +80,10 @@ def _balance(history, score, real_score):
         return (f"D only guesses: {beliefs} {over}, its loss {d_loss:.3f} beside log 4 = {LOG_4:.3f}. That is either "
                 "the perfect end, where nobody can tell the samples from real ones, or a D that sees nothing"
                 + _which_end(score, real_score))
-    return (f"The game is in balance: {beliefs} {over}. D still sees a difference that G can learn from; its loss is "
-            f"{d_loss:.2f}, and {LOG_4:.2f} = log 4 if it could only guess.")
+    its_loss = f"its loss is {d_loss:.2f}, and {LOG_4:.2f} = log 4 if it could only guess."
+    if d_real - d_fake > AHEAD:
+        return f"D is ahead of G: {beliefs} {over}; {its_loss} R₁, or a smaller learning rate for D, would hold it back."
+    return f"The game is in balance: {beliefs} {over}. D still sees a difference that G can learn from; {its_loss}"
 
 
 def _d_wins(d_real, d_fake):
@@ -102,6 +106,8 @@ def are_beliefs(history):
 def _which_end(score, real_score):
     if not (score and real_score):
         return ": look at the samples."
+    if not hasattr(score, "classes"):
+        return "; the next sentence tells which."
     end = "first" if score.frechet < 2 * real_score.frechet else "second"
     return f"; the Fréchet distance of {score.frechet:.1f}, of real ones {real_score.frechet:.1f}, speaks for the {end}."
 
@@ -109,15 +115,24 @@ def _which_end(score, real_score):
 # The samples
 
 def _alike(score, real_score):
-    """Precision says whether samples look real, coverage whether all that is real is made (likeness.py)."""
-    precise, covered = score.precision / real_score.precision, score.coverage / real_score.coverage
-    verdict = ("The samples look like the real images" if min(precise, covered) > 0.8 else
-               "Collapse: the samples are few of the things that the real images show" if covered < 0.5 < precise else
+    """Precision says whether samples look real, recall and coverage whether all that is real is made (likeness.py)."""
+    precise, recalled, covered = (getattr(score, name) / getattr(real_score, name)
+                                  for name in ("precision", "recall", "coverage"))
+    verdict = ("The samples look like the real images" if min(precise, recalled, covered) > 0.8 else
+               "Collapse: the samples show little of what the real images show" if covered < 0.5 < precise else
                "The samples are on the way to the real images" if min(precise, covered) > 0.3 else
                "The samples do not look like the real images")
-    return (f"{verdict}: precision {score.precision:.0%}, coverage {score.coverage:.0%}, Fréchet distance "
-            f"{score.frechet:.3g}; of other real images {real_score.precision:.0%}, {real_score.coverage:.0%} and "
-            f"{real_score.frechet:.3g}.")
+    return (f"{verdict}: precision {score.precision:.0%}, recall {score.recall:.0%}, coverage {score.coverage:.0%}; "
+            f"of other real images {real_score.precision:.0%}, {real_score.recall:.0%} and {real_score.coverage:.0%}.")
+
+
+def _modes(score, real_score):
+    verdict = (f"Most samples lie between the modes, of which G reaches {score.modes} of {score.of}"
+               if score.quality < 0.5 else
+               f"Collapse: G reaches {score.modes} of the {score.of} modes" if score.modes < score.of else
+               f"All {score.of} modes are there")
+    return (f"{verdict}; {score.quality:.0%} of {score.n:,} samples lie within 3σ of one, of as many real points "
+            f"{real_score.quality:.0%}.")
 
 
 def _like_digits(score, real_score):
@@ -139,13 +154,15 @@ def _classes(score):
 
 
 def _duplicates(samples, real):
-    """Near-duplicates are closer than half the median distance from a real image to the nearest other one."""
+    """Near-duplicates are closer than a third of the median distance from a real image to the nearest other one.
+
+    Blurred samples on a ground of one colour are closer than half of it, and differ for all that."""
     n = min(len(samples), len(real), COMPARED)
     if n < 2:
         return None
     _, among_samples = nearest(samples[:n], samples[:n], skip=np.arange(n))
     _, among_real = nearest(real[:n], real[:n], skip=np.arange(n))
-    close = np.median(among_real) / 2
+    close = np.median(among_real) / 3
     close_samples, close_real = np.mean(among_samples < close), np.mean(among_real < close)
     verdict = "Collapse: many samples are nearly equal" if close_samples > close_real + 0.15 else "The samples differ"
     return (f"{verdict}: {close_samples:.0%} of {n} have a near-duplicate among the others (closer than {close:.1f}), "

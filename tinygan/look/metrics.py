@@ -105,6 +105,13 @@ class ModeScore:
         return (f"{self.modes} of {self.of} modes, {self.quality:.1%} within 3σ of one, "
                 f"reverse KL {self.reverse_kl:.3f} (n = {self.n:,})")
 
+    def rows(self):
+        """(name, what it is, value) of each number."""
+        return [("Modes", "of the mixture, with at least one sample within 3σ", f"{self.modes} of {self.of}"),
+                ("Quality", "samples within 3σ of a mode; of the mixture itself 98.9%", f"{self.quality:.1%}"),
+                ("Reverse KL", "from even use of the modes; 0 is even", f"{self.reverse_kl:.3f}"),
+                ("Looked at", "samples", f"{self.n:,}")]
+
 
 def mode_score(points, means, sigma):
     """The ModeScore of points (n, 2) for a mixture of round Gaussians, means (K, 2), of width sigma.

@@ -1,7 +1,8 @@
 """A finished run as one HTML page that needs nothing else: every picture stands inside it.
 
 It opens from a disk or an e-mail, in light and dark, on a phone, on paper. Curves and points are SVG, which stretches
-with the page; grey images are PNGs of 16 greys, coloured ones JPEGs. Its look is in report.css, the slider's work in report.js.
+with the page; grey images are PNGs of 16 greys, coloured ones JPEGs. In the dark only what is drawn on white paper is
+inverted. Its look is in report.css, the slider's work in report.js.
 """
 import base64
 from functools import partial
@@ -11,6 +12,7 @@ from io import BytesIO
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from ..summary import size
 from .diagnosis import LOG_4, are_beliefs, nearest
 from .files import write_text
 from .page import html_page
@@ -24,27 +26,38 @@ BINS = 250                     # points of a curve: each is the mean of a group 
 
 
 @own_settings()
-def write(path, *, title, config, history, frames, samples, real, score, real_score, findings, ink=True):
+def write(path, *, title, config, history, frames, samples, real, score, real_score, findings, networks, landscape=None,
+          curve=None, ink=True):
     """Write the page about a run to `path`.
 
-    config     {name: value}, what was run
+    config     {name: value}, what was run, and on what; names without a value are left out
     history    {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number a step
     frames     [(step, samples)], what G made of the same noise at some moments
     samples    images (n, H, W, C) in [−1, 1], drawn as plots.sheet does with `ink`, or points (n, 2)
     real       the training data, of the same kind
-    score, real_score    their metrics.Score or likeness.Likeness, or None
-    findings   the sentences of diagnosis.findings"""
+    score, real_score    their metrics.Score, likeness.Likeness or metrics.ModeScore, or None
+    findings   the sentences of diagnosis.findings
+    networks   {name: its summary.rows}
+    landscape  an Image of D over the plane, as plots.landscape draws it, or None
+    curve      an Image of the scores on the way, as plots.scores draws it, or None"""
     images = real.ndim == 4
     draw = partial(_sheet_picture, ink=ink) if images else _Scatter(real)
     sections = [
         ("What G makes", f'<div class="columns">{draw(samples)}{_list(findings)}</div>'),
+        ("What D sees", _landscape(landscape) if landscape else ""),
         ("How it learned", _learning(history, frames, draw)),
         ("Is it copying?", _copying(samples, real, ink) if images else ""),
-        ("The numbers", _numbers(score, real_score) if score else ""),
-        ("What was run", _table([(escape(str(name)), escape(str(value))) for name, value in config.items()])),
+        ("The numbers", (_numbers(score, real_score) if score else "") + (_curve(curve) if curve else "")),
+        ("The networks", _networks(networks)),
+        ("What was run", _table([(name.replace("_", " "), escape(_value(value))) for name, value in config.items()
+                                 if value not in (None, {})])),
     ]
     body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections if content)
     write_text(path, html_page(title, body, "report.css", "report.js"))
+
+
+def _value(value):
+    return ", ".join(f"{name} {one}" for name, one in value.items()) if isinstance(value, dict) else str(value)
 
 
 def _list(sentences):
@@ -61,29 +74,43 @@ def _table(rows, head=None):
 
 # Pictures
 
-def png(grey):
-    """A sheet (height, width) in [0, 1], 0 black, as the bytes of a PNG with 16 greys."""
+def png(image):
+    """An Image, or a sheet (height, width) in [0, 1], 0 black, which gets 16 greys, as the bytes of a PNG."""
+    return _packed(picture(image, greys=16) if isinstance(image, np.ndarray) else image, "png", optimize=True)
+
+
+def _packed(image, kind, **options):
     file = BytesIO()
-    picture(grey, greys=16).save(file, "png", optimize=True)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
-def _jpeg(coloured):
-    """A sheet (height, width, 3) in [0, 1] as the bytes of a JPEG."""
-    file = BytesIO()
-    picture(coloured).save(file, "jpeg", quality=88, subsampling=0)
-    return file.getvalue()
+def _image(kind, file, width, height, about, look):
+    return (f'<img src="data:image/{kind};base64,{base64.b64encode(file).decode()}" width="{width}" height="{height}" '
+            f'alt="{about}" class="{look}">')
 
 
-def _image(paper, about):
-    kind, file = ("png", png(paper)) if paper.ndim == 2 else ("jpeg", _jpeg(paper))
-    height, width = paper.shape[:2]
-    return (f'<img src="data:image/{kind};base64,{base64.b64encode(file).decode()}" width="{2 * width}" '
-            f'height="{2 * height}" alt="{about}">')
+def _sheet(images, about, ink):
+    """Images (n, H, W, C) as one picture, grey ones as PNG, coloured ones as JPEG."""
+    paper = sheet(images, ink=ink)
+    grey = paper.ndim == 2
+    file = png(paper) if grey else _packed(picture(paper), "jpeg", quality=88, subsampling=0)
+    return _image("png" if grey else "jpeg", file, 2 * paper.shape[1], 2 * paper.shape[0], about,
+                  "pixels on-white" if grey and ink else "pixels")
 
 
 def _sheet_picture(images, ink=True):
-    return _image(sheet(images[:ON_A_SHEET], ink=ink), f"{len(images[:ON_A_SHEET])} generated images")
+    return _sheet(images[:ON_A_SHEET], f"{len(images[:ON_A_SHEET])} generated images", ink)
+
+
+def _landscape(image):
+    return (_image("png", png(image.quantize(256)), *image.size, "D’s surface, the points and G’s pull", "on-white")
+            + '<p class="note">Shading: what D says of each place. An arrow shows where a step of G would move its point.</p>')
+
+
+def _curve(image):
+    return (_image("png", png(image.quantize(64)), *image.size, "the scores on the way", "on-white")
+            + '<p class="note">The checkpoint with the best score is kept as best.npz: tinygan sample DIR --best</p>')
 
 
 class _Scatter:
@@ -102,8 +129,9 @@ class _Scatter:
         return "".join(f"M{a:.0f} {1000 - b:.0f}h0" for a, b in zip(x, y))
 
     def __call__(self, points):
-        return ('<svg class="scatter" viewBox="0 0 1000 1000" role="img" aria-label="generated and real points">'
-                f'<path class="real" d="{self.real}"/><path class="fake" d="{self._dots(points)}"/></svg>')
+        return ('<div><p class="legend"><span><i class="orange"></i>generated</span><span><i class="real"></i>real</span></p>'
+                '<svg class="scatter" viewBox="0 0 1000 1000" role="img" aria-label="generated and real points">'
+                f'<path class="real" d="{self.real}"/><path class="fake" d="{self._dots(points)}"/></svg></div>')
 
 
 # How it learned
@@ -210,7 +238,7 @@ def _copying(samples, real, ink, pairs=10):
     asked = np.arange(0, len(real), -(-len(real) // COMPARED))         # spread over all of them
     _, usual = nearest(real[asked], real, skip=asked)
     figures = "".join(
-        f'<figure>{_image(sheet(np.stack([sample, real[k]]), ink=ink), "generated, and nearest real")}'
+        f'<figure>{_sheet(np.stack([sample, real[k]]), "generated, and nearest real", ink)}'
         f"<figcaption>distance {distance:.1f}</figcaption></figure>"
         for sample, k, distance in zip(samples[:pairs], found, distances))
     return (f"<p>On the left a generated image, on the right the training image nearest to it, and their distance "
@@ -243,3 +271,16 @@ def _class_bars(score, real_score):
             '<span><i class="real"></i>real</span></p>'
             f'<svg class="diagram wide" height="{HEIGHT + 22}" role="img" aria-label="frequencies of the ten classes">'
             f'{"".join(bars)}</svg></div>')
+
+
+# The networks
+
+def _networks(networks):
+    tables = [f'<div class="layers"><h3>{name}</h3>{_layers(rows)}</div>' for name, rows in networks.items()]
+    return f'<div class="columns">{"".join(tables)}</div>'
+
+
+def _layers(rows):
+    total = ("all", "", f"{sum(n for *_, n in rows):,}")
+    return _table([*((escape(layer), size(output), f"{n:,}") for layer, output, n in rows), total],
+                  ("layer", "output", "parameters"))

@@ -20,6 +20,7 @@ presets.py: what there is to train. folder.py: the folder and its config.json. c
 scores.py: how good the samples are. output.py: where a run's words go.
 """
 import json
+import re
 import shlex
 import sys
 import time
@@ -29,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import data, group, umpire
+from .. import data, group, summary, umpire
 from ..backend import available, device_of
 from ..cuda import explained
 from ..errors import Diverged, TinyganError, WorkerLost, brief, integer, seed_of
@@ -76,9 +77,9 @@ def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=
     network = {option: integer(f"--{option}", value, 1) for option, value in (network or {}).items() if value is not None}
     batch_size = integer("--batch-size", preset.batch_size if batch_size is None else batch_size, 1)
     with group.of("mpi" if workers == "mpi" else 1) as team, ExitStack() as stack:  # forked workers: with the training alone
-        device, where = _choose(device)
+        device, no_gpu = _choose(device)
         workers, why = group.chosen(workers, team, batch_size, device)
-        say(f"workers: {workers} ({why})\ndevice: {device} ({where})")
+        say(_first_line(device, workers, why, no_gpu))
         real = _loaded(team, preset, data_folder, network, say)
         if "size" in preset.network:
             network |= {"size": real.shape[1], "channels": real.shape[3]}
@@ -153,9 +154,9 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, wor
     folder, say = Path(folder), silent if quiet else aloud
     with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
         config = read_config(folder / "config.json")
-        device, where = _choose(device)
+        device, no_gpu = _choose(device)
         workers, why = group.chosen(workers or config["workers"], team, config["batch_size"], device)
-        say(f"workers: {workers} ({'as before' if workers == config['workers'] else why})\ndevice: {device} ({where})")
+        say(_first_line(device, workers, "as before" if workers == config["workers"] else why, no_gpu))
         gan = GAN.load(folder / "checkpoint.npz").to(device)
         steps = config["steps"] if steps is None else integer("--steps", steps)
         if PRESETS[config["preset"]].modes:
@@ -227,20 +228,26 @@ def _play(folder, config, gan, real, frames, say, quiet):
 
 
 def _choose(device):
-    """("cpu" or "cuda", why); for "auto" the GPU if a kernel runs on it."""
+    """("cpu" or "cuda", why not the GPU, "" where nobody asks); for "auto" the GPU if a kernel runs on it."""
     works, reason = available("cuda" if device == "auto" else device)
     if not works and device != "auto":
         raise TinyganError(reason)
-    return ("cpu" if not works else "cuda" if device == "auto" else device), reason
+    return ("cpu", reason) if not works else ("cuda" if device == "auto" else device, "")
+
+
+def _first_line(device, workers, why, no_gpu):
+    """What a run computes on. Of why it is no GPU the first words are enough: `--device cuda` says all, and what to do."""
+    note = re.split(r" \(|:", no_gpu)[0]
+    return f"device: {device}, {workers} worker{'s' * (workers > 1)} ({why}){'; ' * bool(note)}{note}"
 
 
 def _show(gan, real, frames, scores, folder, config, played, say):
     """Write the pictures and the numbers. All but `played`, what the training took, can be made again from the checkpoint."""
-    from ..look import animation, plots, report       # with them comes matplotlib, which lessons need not load with run/
+    from ..look import animation, plots, report         # with them comes matplotlib, which lessons need not load with run/
 
     plots.losses(gan.history, folder / "losses.png")
     taken = [(step, samples.astype(np.float32)) for step, samples in frames.taken]
-    points, ink, judge = real.ndim == 2, is_ink(config), scores.judge
+    points, ink, judge, landscape, curve = real.ndim == 2, is_ink(config), scores.judge, None, None
     samples = drawn(gan, real)
     if not points:
         plots.samples(gan.sample(100, seed=1), folder / "samples.png", ink=ink)
@@ -250,25 +257,27 @@ def _show(gan, real, frames, scores, folder, config, played, say):
         plots.scatter(samples, folder / "samples.png", real[:len(samples)])
     score, real_score = (judge.score(samples), judge.real) if judge else (None, None)
     if score:
-        say(f"samples       {score}")
-    if real_score:
-        say(f"real {'digits  ' if config['images'] in data.DIGITS else 'pictures'} {real_score}")
+        say(f"{'samples':{len(judge.kind) + 5}} {score}")
+        say(f"real {judge.kind} {real_score}")
     if scores.taken:
-        plots.scores(scores.taken, scores.best["step"], folder / "scores.png", real_score)
-        say(f"best          step {scores.best['step']:,}, kept as best.npz: tinygan sample {folder} --best")
+        curve = plots.scores(scores.taken, scores.best["step"], real=real_score)
+        plots.save(curve, folder / "scores.png")
+        say(f"best: step {scores.best['step']:,}, kept as best.npz: tinygan sample {folder} --best")
     if frames.landscapes:
         figures = [plots.landscape(step, made, real[:1000], *seen, frames.extent, gan.loss in BELIEFS)
                    for (step, made), seen in zip(taken, frames.landscapes)]
         plots.save(figures[-1], folder / "landscape.png")
         animation.landscape_gif(figures, folder / "training.gif")
-    found = {"samples": score, "real": real_score}
-    write_text(folder / "result.json", json.dumps({"steps": gan.steps, **played, "command": shlex.join(sys.argv), **versions(),
-                                                   **{name: it and asdict(it) for name, it in found.items()},
-                                                   "scores": scores.taken, "best": scores.best}, indent=1) + "\n")
-    score = None if points else score                               # the page has no table of modes
+        landscape = plots.drawn(figures[-1])
+    result = {"steps": gan.steps, **played, "command": shlex.join(sys.argv), **versions()}
+    found = {name: it and asdict(it) for name, it in (("samples", score), ("real", real_score))}
+    found |= {"scores": scores.taken, "best": scores.best}
+    write_text(folder / "result.json", json.dumps(result | found, indent=1) + "\n")
     findings = diagnosis.findings(gan.history, samples, real, score, real_score)
-    report.write(folder / "report.html", title=f"tinygan: {config['preset']}", config=config | played, history=gan.history,
+    networks = {"G": summary.rows(gan.generator, (gan.latent,)), "D": summary.rows(gan.discriminator, real.shape[1:])}
+    report.write(folder / "report.html", title=f"tinygan: {config['preset']}", config=config | result, history=gan.history,
                  frames=taken, samples=samples[:100] if real.ndim == 4 else samples, real=real, score=score,
-                 real_score=real_score, findings=findings, ink=ink)
+                 real_score=real_score, findings=findings, networks=networks, landscape=landscape,
+                 curve=curve, ink=ink)
     say(f"\nwritten to {folder}/: {contents(folder)}")
     say(f"more samples: tinygan sample {folder} --n 100 --seed 2")

@@ -14,6 +14,7 @@ from ..look.files import write_text
 from ..look.landscape import ARROWS, landscape, window
 from .output import aloud
 
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining}{postfix}]"     # of 60 columns 12 are left for the bar
 PROGRESS_MOMENTS = (0.01, 0.05, 0.15, 0.35, 0.65, 1.0)     # of the run, when progress.png looks at the fixed noise
 FRAMES = 24                                                 # moments in frames.npz, closer together at the start
 SAVE_EVERY = 20.0                                           # seconds between two checkpoints
@@ -110,7 +111,7 @@ class Progress:
         self.lines = not quiet and not sys.stderr.isatty() and "ipykernel" not in sys.modules
         self.every = max(1, steps // 10) if self.lines else 10
         self.done, self.start = 0, time.perf_counter()
-        self.bar = tqdm(total=steps, initial=begun, unit="step", disable=quiet or self.lines, dynamic_ncols=True)
+        self.bar = tqdm(total=steps, initial=begun, bar_format=BAR, disable=quiet or self.lines, dynamic_ncols=True)
 
     def __call__(self, gan, metrics):
         self.done += 1
@@ -118,12 +119,12 @@ class Progress:
         if self.quiet or (gan.steps % self.every and gan.steps != self.steps):
             return
         values = {name: float(to_numpy(value)) for name, value in metrics.items()}
-        rate = self.done * self.batch_size / (time.perf_counter() - self.start)
-        text = (f"D(x) {values['d_real']:.2f}, D(G(z)) {values['d_fake']:.2f}, loss D {values['d_loss']:.2f}, "
-                f"G {values['g_loss']:.2f}, {rate:,.0f} images/s")
-        self.bar.set_postfix_str(text, refresh=False)
+        beliefs = f"D(x) {values['d_real']:.2f}, D(G(z)) {values['d_fake']:.2f}"
+        self.bar.set_postfix_str(beliefs, refresh=False)
         if self.lines:
-            aloud(f"step {gan.steps:6d}/{self.steps}  {text}")
+            rate = self.done * self.batch_size / (time.perf_counter() - self.start)
+            aloud(f"step {gan.steps:6d}/{self.steps}  {beliefs}, loss D {values['d_loss']:.2f}, G {values['g_loss']:.2f}, "
+                  f"{rate:,.0f} images/s")
 
     def __enter__(self):
         return self

@@ -3,6 +3,8 @@ import os
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 
+from tqdm.auto import tqdm
+
 
 @contextmanager
 def audible():
@@ -23,6 +25,7 @@ def audible():
 
 
 def aloud(text, file=None):
-    """print() for a run, which goes on after its reader has left (`| head`) and where the disk of its log is full."""
-    with suppress(OSError):
+    """print() for a run, above its bar if there is one. The run goes on after its reader has left (`| head`) and where the
+    disk of its log is full."""
+    with suppress(OSError), tqdm.external_write_mode(file):
         print(text, file=file, flush=True)

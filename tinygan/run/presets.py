@@ -75,7 +75,7 @@ PRESETS = {
                      network=("width", "latent")),
     "mnist": Preset("MNIST's 60,000 digits (downloaded, or --data DIR), default recipe", _mnist, _small, 10000, 32,
                     network=("width", "latent")),
-    "pictures": Preset("pictures of your own: --data with a folder, an array or an idx file", _pictures, _small,
+    "pictures": Preset("your own, from --data PATH", _pictures, _small,
                        5000, network=("size", "channels", "width", "latent")),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
     "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _ring, 8000, 100,

@@ -20,21 +20,23 @@ PIECE = 50                      # samples that are made at a time on the way
 
 class Judge(NamedTuple):
     """What samples are scored by."""
+    kind: str           # of what is compared: digits, points or pictures
     n: int              # how many it looks at
     score: Callable     # samples → their Score, Likeness or ModeScore
-    real: object        # the same of as many real pictures; None for points
+    real: object        # the same of as many real ones
 
 
 def judge(config, real):
     """The Judge for a run's data: digits' own, one that is trained now for other pictures, or the modes of a mixture.
     None where there are too few pictures."""
     if modes := PRESETS[config["preset"]].modes:
-        return Judge(POINTS, lambda points: metrics.mode_score(points, *modes), None)
+        return Judge("points", POINTS, lambda points: metrics.mode_score(points, *modes),
+                     metrics.mode_score(real[:POINTS], *modes))
     if config["images"] in data.DIGITS:
-        return Judge(IMAGES, metrics.score, metrics.real_score(IMAGES))
+        return Judge("digits", IMAGES, metrics.score, metrics.real_score(IMAGES))
     if real.ndim == 4 and len(real) >= ENOUGH:
         trained = likeness.Judge(real)
-        return Judge(trained.n, trained.score, trained.real)
+        return Judge("pictures", trained.n, trained.score, trained.real)
 
 
 def drawn(gan, real):
