@@ -217,6 +217,18 @@ def test_the_page_has_every_case_and_needs_nothing_but_itself(proved, tmp_path):
         function, _, detail = name.partition(": ")
         assert function in text and detail in text and case.place in text
     assert page.count("<math") > 100 and page.count("WRONG\"") == 0
+    assert page.count("<main>") == page.count("<h1>") == 1 and page.count("<article>") == page.count("<h3>") > 60
+    assert {text for text in re.findall(r"<th(?! scope=).*?>", page)} == set()
+
+
+def test_no_two_dots_of_a_proof_touch(proved):
+    for proof in proved.values():
+        svg = re.search("<svg.*?</svg>", proofs.page([proof])).group()
+        dots = [(float(x), float(y)) for x, y in re.findall(r'cx="(\S+)" cy="(\S+)"', svg)]
+        assert len(dots) == len(proof.rows)
+        assert all(np.hypot(a - c, b - d) > 5.2 for k, (a, b) in enumerate(dots) for c, d in dots[:k])
+        top, height = (float(number) for number in re.search(r'viewBox="0 (\S+) 138 (\d+)"', svg).groups())
+        assert all(top + 2.6 <= y <= top + height - 2.6 for _, y in dots)
 
 
 def test_check_prints_and_counts(capsys, tmp_path, monkeypatch):
@@ -255,6 +267,17 @@ def test_equations_become_mathml(text, parts):
     math = mathml.mathml(text)
     ET.fromstring(math)
     assert all(part in math for part in parts), math
+
+
+def test_a_long_equation_can_be_broken_before_its_signs_and_in_its_words():
+    math = mathml.mathml("∂y/∂x is 1 for the largest of all, 0 for the others = a + (b + c)·d")
+    ET.fromstring(math)
+    parts = re.sub(r"</?math.*?>|</?mrow>", "", math).split("<wbr/>")
+    assert [" ".join(part.split()) for part in parts[1:6:2]] == ["is", "for the largest of all,", "for the others"]
+    assert parts[3].endswith(", ") and parts[6:] == [
+        '<mo form="infix">=</mo><mi>a</mi>', '<mo form="infix">+</mo><mo fence="true">(</mo><mi>b</mi><mo>+</mo><mi>c</mi>'
+        '<mo fence="true">)</mo>', '<mo form="infix">·</mo><mi>d</mi></span>']
+    assert mathml.mathml("y = a + (b + c)·d").count("<math") == 1
 
 
 @pytest.mark.parametrize("text", ["y = (a", "y = a)", "a ≈ b", "√", "x_", "y = |a"])

@@ -16,8 +16,10 @@ FRAME = Template("""<!DOCTYPE html>
 $style</style>
 </head>
 <body>
+<main>
 <h1>$title</h1>
 $body
+</main>
 $script</body>
 </html>
 """)
