@@ -406,6 +406,21 @@ def test_callbacks_belong_to_the_first_rank_and_may_end_the_training(tmp_path):
     assert len(gan.fit(games.images(), 2, 12, workers=2)["d_loss"]) == 6
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_callback_may_be_a_function_sees_the_history_and_ends_the_training_quietly(workers):
+    seen = []
+
+    def enough(gan, metrics):
+        seen.append((len(gan.history["d_loss"]), gan.history["d_loss"][-1] == float(metrics["d_loss"])))
+        if gan.steps == 3:
+            raise tg.StopTraining
+
+    gan = games.game("small")
+    history = gan.fit(games.images(), 9, 12, enough, workers)
+    assert seen == [(1, True), (2, True), (3, True)] and gan.steps == 3 and history is gan.history and children() == []
+    assert len(gan.fit(games.images(), 2, 12)["g_loss"]) == 5
+
+
 def training_ring(folder, **options):
     """(process, the pid of its worker): `tinygan train ring` by two workers, at its first steps."""
     command = [sys.executable, "-m", "tinygan", "train", "ring", "--steps", "100000", "--workers", "2", "--out", str(folder)]

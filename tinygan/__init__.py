@@ -6,7 +6,7 @@ from importlib import import_module
 
 from . import backend, data, group, losses, models, ops, protocols
 from .backend import to_device, to_numpy
-from .errors import Diverged, TinyganError, WorkerLost
+from .errors import Diverged, StopTraining, TinyganError, WorkerLost
 from .fast import plain
 from .gradcheck import GradientError, check_gradients
 from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential,

@@ -25,6 +25,10 @@ class Diverged(TinyganError):
         return Diverged, (self.step, self.what, self.bad)
 
 
+class StopTraining(Exception):
+    """Raised by a callback that has seen enough: GAN.fit ends after this step and returns as usual."""
+
+
 class WorkerLost(TinyganError):
     """A process that shares the batch was killed, has failed or does not answer: the current step cannot be finished."""
 

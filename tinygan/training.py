@@ -6,6 +6,7 @@ D and G take turns, one gradient step each (Goodfellow et al. 2014, algorithm 1 
 stand in umpire.py; how a game is kept in a file, in checkpoint/games.py.
 """
 import copy
+from contextlib import suppress
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from . import checkpoint, group, umpire
 from .backend import array_module, at_hand, device_of, is_array, like, to_numpy
 from .checkpoint import games
 from .checkpoint.networks import one_by_one
-from .errors import TinyganError, integer
+from .errors import StopTraining, TinyganError, integer
 from .fast.kernels import elementwise
 from .losses import LOSSES, gradient_penalty, r1_penalty, smoothed_discriminator_loss
 from .ops import concatenate, mean, sigmoid
@@ -48,7 +49,7 @@ class GAN:
         self.unseen = np.empty(0, np.int64)        # indices of the images still to come in this epoch,
         self.mark = None                           # and what tells which images they are
         self.steps = 0
-        self.history = {name: [] for name in ("d_loss", "g_loss", "d_real", "d_fake")}
+        self._history = {name: [] for name in ("d_loss", "g_loss", "d_real", "d_fake")}
         self.unread = []                           # metrics of the last steps, still on the device
 
     def step(self, real_batch):
@@ -89,37 +90,38 @@ class GAN:
         self._average()
         self.steps += 1
         beliefs = [mean(self.verdict(logits)).data for logits in (real_logits, fake_logits)]
-        return dict(zip(self.history, team.means([d_loss.data, g_loss.data, *beliefs])))
+        return dict(zip(self._history, team.means([d_loss.data, g_loss.data, *beliefs])))
 
     def fit(self, images, steps, batch_size=64, callbacks=(), workers=1):
         """Play `steps` rounds on batches of `images` (N, …), reshuffled each epoch. Other images than before begin one.
 
-        Every callback is called as callback(gan, metrics) after each step; what it raises ends the training. Returns the
-        history since the first step: {name of the metric: list of one float per step}.
-        workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started
-        (group/). Callbacks are called in the first one alone.
+        Every callback is called as callback(gan, metrics) after each step; what it raises ends the training, StopTraining
+        without an error. Returns the history since the first step.
+        workers: processes that share each batch, "auto": one a core, "mpi": mpiexec's (group/). The first alone calls back.
         TinyganError for images that D cannot take or G cannot paint: wrong shape or dtype, NaN, values out of range.
         Diverged at the first loss or weight that is not finite (on a GPU up to 20 steps later: looking makes it wait)."""
         umpire.check_images(self, images, batch_size)
         games.keep_order(self, images)
 
         def look():
-            for callback in callbacks:
+            for callback in [callbacks] if callable(callbacks) else callbacks:
                 callback(self, metrics)
-            if len(self.unread) == umpire.MOST_UNREAD or at_hand(metrics["d_loss"]):
-                self._read()
+            if self.steps % umpire.MOST_UNREAD == 0 or at_hand(metrics["d_loss"]):
                 umpire.check_finite(self)
 
-        try:
-            with group.sharing(workers, batch_size, device_of(self.generator.arrays()[0])) as team:
-                self.workers = team.size
-                for _ in range(integer("steps", steps)):
-                    metrics = self.step(images[self._next_batch(len(images), batch_size)])
-                    self.unread.append(metrics)
-                    team.first(look)
-        finally:
-            self._read()
+        with suppress(StopTraining), group.sharing(workers, batch_size, device_of(self.generator.arrays()[0])) as team:
+            self.workers = team.size
+            for _ in range(integer("steps", steps)):
+                metrics = self.step(images[self._next_batch(len(images), batch_size)])
+                self.unread.append(metrics)
+                team.first(look)
         return self.history
+
+    @property
+    def history(self):
+        """{name of a metric: list of one float per step}, up to the last one. On a GPU, asking makes the host wait."""
+        self._read()
+        return self._history
 
     def sample(self, n, seed=0):
         """n samples as a NumPy array, from the noise of `seed`, in evaluation mode.
@@ -148,7 +150,6 @@ class GAN:
 
         Whatever happens, a whole file stands at `path`; the one before it stays beside it (checkpoint/).
         Diverged, and nothing is written, if a loss or a weight is not finite."""
-        self._read()
         umpire.check_finite(self)
         checkpoint.write(path, *games.described(self))
 
@@ -202,9 +203,9 @@ class GAN:
         """Move the unread metrics into the history, in one transfer from the device."""
         if self.unread:
             xp = array_module(self.unread[0]["d_loss"])
-            table = to_numpy(xp.stack([xp.stack([m[name] for name in self.history]) for m in self.unread]))
-            for name, column in zip(self.history, table.T):
-                self.history[name] += column.tolist()
+            table = to_numpy(xp.stack([xp.stack([m[name] for name in self._history]) for m in self.unread]))
+            for name, column in zip(self._history, table.T):
+                self._history[name] += column.tolist()
             self.unread.clear()
 
     def _like_weights(self, array):

@@ -88,7 +88,7 @@ def _rebuilt(cls, about, arrays, given):
     gan.workers = int(about.get("workers", 1))          # older checkpoints do not say: they had one
     gan.steps, gan.rng.bit_generator.state, gan.unseen = about["steps"], about["rng"], arrays["waiting"]
     gan.mark = about.get("mark")
-    gan.history = {name: row.tolist() for name, row in zip(gan.history, arrays["history"], strict=True)}
+    gan._history = {name: row.tolist() for name, row in zip(gan.history, arrays["history"], strict=True)}
     return gan
 
 
