@@ -11,7 +11,7 @@ import tinygan as tg
 from tinygan import conv, fast, layers, losses, models, norm, ops, optim, proofs, tensor, training
 from tinygan.checkpoint import networks
 from tinygan.cli import main
-from tinygan.proofs import mathml
+from tinygan.proofs import mathml, prose
 
 CASES = {case.name: case for case in proofs.cases()}
 PAIRS = [(name, order) for name, case in CASES.items() for order in case.orders]
@@ -261,12 +261,33 @@ def test_a_wrong_name_or_order_or_device_is_told(name, order, where, message):
     ("x̂ = x̄", ["<mover accent=\"true\"><mrow><mi>x</mi></mrow><mo>^</mo></mover>", "<mo>¯</mo>"]),
     ("β₁ᵗ", ["<msub><mrow><mi>β</mi></mrow><mn>1</mn></msub>", "<mi>t</mi>"]),
     ("p = e^(a_k) / Σ_j e^(a_j)", ["<mfrac><msup>", "<munder><mo>∑</mo><mi>j</mi></munder>"]),
+    ("min_{G, E} max_D", ["<msub><mrow><mi>min</mi></mrow><mrow><mi>G</mi><mo>,</mo>", "<mrow><mi>max</mi></mrow><mi>D</mi>"]),
+    ("p(y = k | x) = |a|", ["<mi>k</mi><mo>|</mo><mi>x</mi>",
+                            '<mo fence="true">|</mo><mrow><mi>a</mi></mrow><mo fence="true">|</mo>']),
     ("y = x where x > 0", ["<mtext>\u00a0where\u00a0</mtext>", "<mo>&gt;</mo>"]),
 ])
 def test_equations_become_mathml(text, parts):
     math = mathml.mathml(text)
     ET.fromstring(math)
     assert all(part in math for part in parts), math
+
+
+def test_a_docstring_becomes_paragraphs_equations_and_lists():
+    html = prose.html_of("""One `name` & another.
+
+    y = x²        where all is well
+    and so on, to y = x.
+
+    x, z      the first, on
+              two lines
+    width     w = 2·x
+    """)
+    equation = f'<div class="equation">{mathml.mathml("y = x²")}<span class="note">where all is well</span></div>'
+    ET.fromstring(f"<html>{html}</html>")
+    assert html == (f"<p>One <code>name</code> &amp; another.</p>{equation}<p>and so on, to y = x.</p>"
+                    "<dl><dt>x, z</dt><dd>the first, on two lines</dd>"
+                    f"<dt>width</dt><dd>{prose.equation('w = 2·x')}</dd></dl>")
+    assert prose.html_of("1   |  b <") == "<pre>1   |  b &lt;</pre>"
 
 
 def test_a_long_equation_can_be_broken_before_its_signs_and_in_its_words():

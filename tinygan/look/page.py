@@ -31,5 +31,13 @@ def html_page(title, body, style, script=None):
                             script=f"<script>\n{_read(script)}</script>\n" if script else "")
 
 
+def table(rows, head=None):
+    """rows: [(name, value, …)], each a piece of HTML; head: the same for the row on top."""
+    top = "<thead><tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in head) + "</tr></thead>" if head else ""
+    lines = (f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+             for name, *cells in rows)
+    return f"<table>{top}<tbody>{''.join(lines)}</tbody></table>"
+
+
 def _read(name):
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ WORDS = re.compile("<mtext>[^<]*</mtext>(<m(o|text)>[^<]*</m(o|text)>)* *")
 TOKEN = re.compile(r"(?P<number>\d+(?:\.\d+)?|[½¼])"
                    r'|(?P<name>(?:"[a-z]+"|[A-Za-z]+(?:[-_](?=[a-z]{2,})[a-z]+)*|[α-ωΑ-ΡΤ-Ω])[\u0302\u0304]?)'
                    r"|(?P<up>[⁰¹²³⁴-⁹⁻ⁿˣᵀᵗ]+)|(?P<down>[₀-₉]+)"
-                   r"|(?P<sign>[-=+−·()\[\]|‖,.:;<>≤≥≪≠→←~′…√^_/Σ∂×*∓⟨⟩⌊⌋⌈⌉'&])")
+                   r"|(?P<sign>[-=+−·()\[\]|‖,.:;<>≤≥≪≠→←~′…√^_/Σ∂×*∓⟨⟩⌊⌋⌈⌉{}'&])")
 UP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿˣᵀᵗ", "0123456789−nxTt")
 DOWN = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 FUNCTIONS = {"log", "ln", "exp", "tanh", "max", "min", "sign", "softplus", "softmax"}
@@ -42,15 +42,15 @@ class _Token:
 
 def fragments(line):
     """The parts of a line that two spaces or more keep apart, or the end of a sentence."""
-    aligned = re.sub(r"= +", "= ", line.strip())
+    aligned = re.sub(" *= +", " = ", line.strip())
     return [part for part in re.split(r"\s{2,}|(?<=\.)\s(?=[A-Z])", aligned) if part]
 
 
 def is_equation(fragment):
-    """Does it begin with a derivative, map one thing to another, or set two equal with no prose before?"""
+    """Does it begin with a derivative or a minimum, map one thing to another, or set two equal with no prose before?"""
     left, sign, _ = re.sub(r"\[.*?\]", "", fragment).partition(" = ")
     maps = re.search(" [→←] ", fragment) and fragment[0].isidentifier() or fragment.startswith("(N")
-    return fragment[0] == "∂" or bool(maps) or bool(sign) and not re.search(r"[a-z]{3,} [a-z]|[.,] ", left)
+    return fragment.startswith(("∂", "min_")) or bool(maps) or bool(sign) and not re.search(r"\b(?!log |exp )[a-z]{3,} [a-z]|[.,] ", left)
 
 
 def mathml(text, display=False):
@@ -125,7 +125,7 @@ class _Parser:
                 operand = False
             elif token.text in CLOSING.values() and token.text not in CLOSING:
                 raise _NoEquation(f"{token.text} closes nothing")
-            elif token.kind == "sign" and token.text not in "([⟨⌊⌈|‖√Σ∂":
+            elif token.kind == "sign" and (token.text not in "([⟨⌊⌈|‖√Σ∂" or operand and self._is_given()):
                 self.take()
                 content.append(_sign(token.text))
                 operand = False
@@ -135,6 +135,11 @@ class _Parser:
                 content.append(self.fraction())
                 operand = True
         return _row("".join(content)) if closing else "".join(content)
+
+    def _is_given(self):
+        """Is it the bar of p(y | x), with a space on both sides or on none?"""
+        bar, *after = self.tokens[self.place:self.place + 2]
+        return bar.text in "|‖" and [bar.space] == [token.space for token in after]
 
     def _is_word(self, token):
         return token.kind == "name" and len(token.text) > 1 and not self._is_symbol(token.text)
@@ -211,6 +216,10 @@ class _Parser:
         token = self.take()
         if token.kind == "number":
             return f"<mn>{token.text}</mn>"
+        if token.text == "{":
+            content = self.expression("}")
+            self.take()
+            return content
         if token.kind != "name":
             raise _NoEquation(f"_{token.text}")
         return self._name(token.text)

@@ -5,7 +5,7 @@ import numpy as np
 
 from ..gradcheck import TOLERANCE
 from ..look.page import html_page
-from . import mathml
+from . import mathml, prose
 
 HEADING = "tinygan: every derivative, proved"
 TITLES = {"tensor": "The engine", "ops": "Elementary operations", "conv": "Convolution", "norm": "Batch normalisation",
@@ -47,8 +47,7 @@ def _article(same):
     """All proofs of one function: its equations, a line for each case, and all numbers."""
     case = same[0].case
     name = case.name.partition(":")[0]
-    equations = "".join(f'<div class="equation">{"".join(map(_typeset, mathml.fragments(line)))}</div>'
-                        for line in dict.fromkeys(line for p in same for line in p.case.equation))
+    equations = "".join(map(prose.equation, dict.fromkeys(line for p in same for line in p.case.equation)))
     lines = "".join(map(_line, _grouped(same, lambda p: p.case.name).values()))
     numbers = "".join(f"<table><caption>{_label(p) and _label(p) + ', '}order {p.order}</caption>{NUMBERS}{_rows(p)}</table>" for p in same)
     return (f'<article><header><h3>{markup.escape(name)}</h3><span class="place">{case.place}</span></header>'
@@ -58,15 +57,6 @@ def _article(same):
 
 def _label(proof):
     return markup.escape(proof.case.name.partition(": ")[2])
-
-
-def _typeset(fragment):
-    """A fragment of a docstring: an equation in MathML, or as it stands if it cannot be parsed; prose as a note."""
-    math = mathml.mathml(fragment)
-    if math and (mathml.is_equation(fragment) or "<mtext>" not in math):
-        return math
-    escaped = markup.escape(fragment)
-    return f"<pre>{escaped}</pre>" if mathml.is_equation(fragment) else f'<span class="note">{escaped}</span>'
 
 
 def _line(proofs):
