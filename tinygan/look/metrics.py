@@ -20,6 +20,7 @@ from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential
 from ..losses import cross_entropy, softmax
 from ..optim import Adam
 from ..tensor import no_grad
+from .cell import measured
 
 FILE = "classifier.npz"     # the trained classifier, in data/
 SHIFT = 2                   # pixels by which a training digit is moved at most, at random: 5,000 digits are few
@@ -35,7 +36,7 @@ class Score:
     entropy: float       # of the ten classes' frequencies, in nats; ln 10 = 2.303 where all are equally frequent
     classes: tuple       # those frequencies, which sum to 1
 
-    def __str__(self):
+    def __repr__(self):
         return (f"Fréchet distance {self.frechet:6.2f}, confidence {self.confidence:.3f}, sure {self.sure:.1%}, "
                 f"class entropy {self.entropy:.3f} of 2.303, rarest class {min(self.classes):.1%} (n = {self.n:,})")
 
@@ -47,6 +48,8 @@ class Score:
                 ("Class entropy", "ln 10 = 2.303 where all ten are equally frequent", f"{self.entropy:.3f}"),
                 ("Rarest class", "its frequency; even is 10%", f"{min(self.classes):.1%}"),
                 ("Looked at", "images; compare only at equal numbers", f"{self.n:,}")]
+
+    _repr_html_ = measured
 
 
 def score(images):
@@ -101,7 +104,7 @@ class ModeScore:
     quality: float       # fraction of the samples within 3σ of a mode; of the mixture itself 1 − e^(−9/2) = 98.89%
     reverse_kl: float    # KL(p ‖ uniform), p_k the fraction of the samples to which mode k is the nearest; 0 is even
 
-    def __str__(self):
+    def __repr__(self):
         return (f"{self.modes} of {self.of} modes, {self.quality:.1%} within 3σ of one, "
                 f"reverse KL {self.reverse_kl:.3f} (n = {self.n:,})")
 
