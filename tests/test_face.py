@@ -1,4 +1,9 @@
 """The public face: what a prompt, a notebook and an editor show of it."""
+import ast
+import copy
+import functools
+import importlib
+import inspect
 import re
 import shutil
 import subprocess
@@ -92,3 +97,83 @@ def test_a_tape_without_graphviz_says_what_to_install(monkeypatch, tmp_path):
     assert (tmp_path / "tape.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(tg.TinyganError, match="'song'"):
         tape.save(tmp_path / "tape.song")
+
+
+# What an editor and mypy are told
+
+HOUSE = Path(tg.__file__).parent
+STUBS = sorted(path.stem for path in HOUSE.glob("*.pyi") if path.stem != "__init__")
+
+
+def stated(stub):
+    """{name: arguments} of the functions of a stub, those of its classes as Class.name; (None, None) for properties."""
+    tree, found = ast.parse((HOUSE / f"{stub}.pyi").read_text(encoding="utf-8")), {}
+    for node in tree.body:
+        inside = [(f"{node.name}.", item) for item in node.body] if isinstance(node, ast.ClassDef) else [("", node)]
+        for prefix, item in inside:
+            if isinstance(item, ast.FunctionDef):
+                found[prefix + item.name] = None if item.decorator_list and item.name != "load" else item
+    return {name: item for name, item in found.items() if not name.startswith("_")}
+
+
+def parameters(function):
+    """[(name, kind, default)] as they run, without self, whose name is another where a method is attached."""
+    return [(p.name, p.kind, repr(p.default)) for p in inspect.signature(function).parameters.values()]
+
+
+def as_written(item):
+    """The same of a stub's function."""
+    scope = {"inspect": inspect}
+    arguments = copy.deepcopy(item.args)
+    for argument in (*arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+        if argument:
+            argument.annotation = None
+    exec(f"def function({ast.unparse(arguments)}): pass", scope)
+    return parameters(scope["function"])
+
+
+@pytest.mark.parametrize("stub", STUBS)
+def test_what_a_stub_says_is_there_and_what_is_public_stands_in_it(stub):
+    module, said = importlib.import_module(f"tinygan.{stub}"), stated(stub)
+    for name, item in said.items():
+        runs = functools.reduce(inspect.getattr_static, name.split("."), module) if "." in name else getattr(module, name)
+        if item is None:
+            assert isinstance(runs, property), name
+            continue
+        runs, bare = getattr(runs, "__func__", runs), "." in name
+        special = name.endswith("__") and not name.endswith(("__init__", "__call__"))       # are called by place
+        here, there = parameters(runs)[bare:], as_written(item)[bare:]
+        assert len(here) == len(there) if special else here == there, name
+    public = {name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__
+              and inspect.isfunction(value) and not name.startswith("_")}
+    for name, value in vars(module).items():
+        if inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+            public |= {f"{name}.{method}" for method, code in vars(value).items() if not method.startswith("_")
+                       and (inspect.isfunction(code) or isinstance(code, (property, classmethod)))}
+    inherited = {f"{name.partition('.')[0]}.{method}" for name in public if "." in name
+                 for method in ("forward", "initialise", "step", "settings", "state_dict", "load_state_dict")}
+    assert public - inherited <= said.keys(), public - said.keys()
+
+
+def test_a_stub_tells_the_equation_that_stands_in_the_book():
+    tree = ast.parse((HOUSE / "tensor.pyi").read_text(encoding="utf-8"))
+    told = {node.name: ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    told = {name: text for name, text in told.items() if text}
+    assert told == {name: inspect.getdoc(getattr(tg.Tensor, name)).splitlines()[0] for name in told} and len(told) == 10
+
+
+def test_the_public_face_runs_as_a_course_uses_it():
+    done = subprocess.run([sys.executable, Path(__file__).with_name("typed_face.py")], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("True\n"), done.stderr
+
+
+def test_mypy_has_nothing_to_say_of_the_public_face():
+    pytest.importorskip("mypy", reason="pip install mypy")
+    face = Path(__file__).with_name("typed_face.py")
+    done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", face], capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_package_says_that_it_has_types():
+    assert (HOUSE / "py.typed").is_file() and len(STUBS) == 9

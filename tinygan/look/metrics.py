@@ -52,7 +52,7 @@ class Score:
     _repr_html_ = measured
 
 
-def score(images):
+def score(images) -> Score:
     """The Score of images (N, 28, 28, 1) in [−1, 1], N ≥ 2.  TinyganError for another shape or range, and for NaN."""
     if np.ndim(images) != 4 or np.shape(images)[1:] != (28, 28, 1) or len(images) < 2:
         raise TinyganError(f"got images of shape {np.shape(images)}, expected (N, 28, 28, 1) with N of at least 2: "
@@ -70,7 +70,7 @@ def score(images):
                  float((largest > 0.95).mean()), float(entropy), tuple(frequencies.tolist()))
 
 
-def real_score(n):
+def real_score(n: int) -> Score:
     """The Score of the first n training digits, to compare that of n samples with.
 
     Its Fréchet distance is not 0, for the held-out digits are others. The classifier has seen the training digits:
@@ -109,7 +109,7 @@ class ModeScore:
                 f"reverse KL {self.reverse_kl:.3f} (n = {self.n:,})")
 
 
-def mode_score(points, means, sigma):
+def mode_score(points, means, sigma) -> ModeScore:
     """The ModeScore of points (n, 2) for a mixture of round Gaussians, means (K, 2), of width sigma.
 
     Reverse KL = Σ p_k ln(K·p_k).  TinyganError for other shapes, and for NaN.

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from ..errors import TinyganError
+from ..module import Module
 from ..tensor import Tensor, topological_order
 from .files import whole
 
@@ -26,7 +27,7 @@ class Tape:
     def __repr__(self):
         return f"Tape(nodes: {self.source.count('label=')}; .save(path) draws it, as .svg, .png or .pdf)"
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Write the picture, in the format that the name ends in.  TinyganError where Graphviz is missing."""
         picture = _laid_out(self.source, Path(path).suffix[1:])
         with whole(path) as unfinished:
@@ -39,7 +40,7 @@ class Tape:
             return {"text/plain": str(error)}
 
 
-def draw(output, **networks):
+def draw(output: Tensor, **networks: Module) -> Tape:
     """The Tape of all that output was made from, as it stands before .backward(): draw(loss, G=G, D=D).
 
     An operation is named as in the book, those of ops.py without their chapter, and stands with the shape of its result. Leaves are blue where they are parameters of
