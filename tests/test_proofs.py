@@ -280,13 +280,15 @@ def test_a_docstring_becomes_paragraphs_equations_and_lists():
 
     x, z      the first, on
               two lines
-    width     w = 2·x
+    width_of_all    w = 2·x
+
+    As y = x, it is so.
     """)
     equation = f'<div class="equation">{mathml.mathml("y = x²")}<span class="note">where all is well</span></div>'
     ET.fromstring(f"<html>{html}</html>")
     assert html == (f"<p>One <code>name</code> &amp; another.</p>{equation}<p>and so on, to y = x.</p>"
                     "<dl><dt>x, z</dt><dd>the first, on two lines</dd>"
-                    f"<dt>width</dt><dd>{prose.equation('w = 2·x')}</dd></dl>")
+                    f"<dt>width_of_all</dt><dd>{prose.equation('w = 2·x')}</dd></dl><p>As y = x, it is so.</p>")
     assert prose.html_of("1   |  b <") == "<pre>1   |  b &lt;</pre>"
 
 

@@ -48,9 +48,10 @@ def fragments(line):
 
 def is_equation(fragment):
     """Does it begin with a derivative or a minimum, map one thing to another, or set two equal with no prose before?"""
-    left, sign, _ = re.sub(r"\[.*?\]", "", fragment).partition(" = ")
+    left, sign, _ = re.sub(r"\[.*?\]|\(.*?\)", "", fragment).partition(" = ")
     maps = re.search(" [→←] ", fragment) and fragment[0].isidentifier() or fragment.startswith("(N")
-    return fragment.startswith(("∂", "min_")) or bool(maps) or bool(sign) and not re.search(r"\b(?!log |exp )[a-z]{3,} [a-z]|[.,] ", left)
+    prose = re.search(r"(?<![a-z])(?!log |exp )[a-z]{3,} [a-z]|[.,] ", left)
+    return fragment.startswith(("∂", "min_")) or bool(maps) or bool(sign) and not prose
 
 
 def mathml(text, display=False):

@@ -24,12 +24,13 @@ def _kinds(lines):
     """(kind, line) for the lines of a paragraph."""
     kind, column = "equation", 0
     for k, line in enumerate(lines):
-        if column and (line[:column].isspace() or line[:column].endswith("  ")) and line[column:column + 1].strip():
+        if column and (line[:column].isspace() or NAME.match(line)):
             pass                                    # the list goes on
         elif (name := NAME.match(line)) and (len(lines) == k + 1 or not lines[k + 1][:name.end()].strip()
                                              or lines[k + 1][name.end() - 2:name.end()] == "  "):
             kind, column = "list", name.end()
-        elif any(map(mathml.is_equation, mathml.fragments(line))) and (kind == "equation" or line.startswith(" ")):
+        elif any(map(mathml.is_equation, mathml.fragments(line))) and (
+                kind == "equation" and not re.match("[A-Z][a-z]+ ", line) or line.startswith(" ")):
             kind, column = "equation", 0
         else:
             kind, column = "aligned" if line.startswith(" ") or re.search(r"\S {3,}\S", line) else "prose", 0
@@ -47,9 +48,9 @@ def _aligned(lines):
 def _list(lines):
     column, entries = NAME.match(lines[0]).end(), []
     for line in lines:
-        if line[:column].strip():
-            entries.append([line[:column].strip()])
-        entries[-1].append(line[column:])
+        if name := not line[:column].isspace() and NAME.match(line):
+            entries.append([name.group().strip()])
+        entries[-1].append(line[name.end() if name else column:])
     return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{equation(said[0]) if ' = ' in said[0] else _text(' '.join(said))}</dd>"
                             for name, *said in entries) + "</dl>"
 
