@@ -44,6 +44,10 @@ def test_nothing_fills_the_screen(thing):
     assert "\n" not in repr(thing) and len(repr(thing)) < 200
 
 
+def test_print_shows_all_of_a_tensor():
+    assert str(tg.Tensor([[1, 2], [3, 4]])).startswith("Tensor([[1. 2.]\n [3. 4.]], shape=(2, 2)")
+
+
 def test_a_cell_shows_a_table_of_derivatives_with_verdicts_and_of_scores():
     table = ET.fromstring(f"<html>{REPORT._repr_html_()}</html>")
     rows = [[cell.text for cell in row] for row in table.iter("tr")]

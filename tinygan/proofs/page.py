@@ -80,7 +80,7 @@ def _dots(proof):
         dots += f'<circle cx="{x:.1f}" cy="{-6 * lane}" r="2.6" fill="currentColor"/>'
     top, limit = 8 + 6 * max(0, len(lanes) - 1), place(TOLERANCE[proof.order])
     return (f'<svg width="138" height="{top + 8}" viewBox="0 {-top} 138 {top + 8}" class="{proof.verdict}" aria-hidden="true">'
-            f'<path d="M5 0H133" stroke="var(--rule)"/><path d="M{limit:.0f} {6 - top}V6" stroke="var(--soft)"/>{dots}</svg>')
+            f'<path d="M5 0H133" stroke="var(--rule)"/><path d="M{limit:.0f} {2 - top}V6" stroke="var(--soft)"/>{dots}</svg>')
 
 
 def _rows(proof):
