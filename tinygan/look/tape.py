@@ -43,8 +43,9 @@ class Tape:
 def draw(output: Tensor, **networks: Module) -> Tape:
     """The Tape of all that output was made from, as it stands before .backward(): draw(loss, G=G, D=D).
 
-    An operation is named as in the book, those of ops.py without their chapter, and stands with the shape of its result. Leaves are blue where they are parameters of
-    a network, orange where they are others with requires_grad, and bare where they are constants.
+    An operation is named as in the book, those of ops.py without their chapter, and stands with the shape of its result.
+    Leaves are blue where they are parameters of a network, orange where they are others with requires_grad, and bare where
+    they are constants.
     networks: by whose names their parameters are called, such as G.layers.0.weight."""
     if not isinstance(output, Tensor):
         raise TinyganError(f"got {type(output).__name__} to draw, expected a Tensor: give the loss before it is a number")

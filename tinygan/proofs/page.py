@@ -49,7 +49,8 @@ def _article(same):
     name = case.name.partition(":")[0]
     equations = "".join(map(prose.equation, dict.fromkeys(line for p in same for line in p.case.equation)))
     lines = "".join(map(_line, _grouped(same, lambda p: p.case.name).values()))
-    numbers = "".join(f"<table><caption>{_label(p) and _label(p) + ', '}order {p.order}</caption>{NUMBERS}{_rows(p)}</table>" for p in same)
+    numbers = "".join(f"<table><caption>{_label(p) and _label(p) + ', '}order {p.order}</caption>{NUMBERS}{_rows(p)}</table>"
+                      for p in same)
     return (f'<article><header><h3>{markup.escape(name)}</h3><span class="place">{case.place}</span></header>'
             f'{equations}<table class="cases">{lines}</table>'
             f"<details><summary>all numbers</summary>{numbers}</details></article>")

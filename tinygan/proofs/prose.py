@@ -51,8 +51,9 @@ def _list(lines):
         if name := not line[:column].isspace() and NAME.match(line):
             entries.append([name.group().strip()])
         entries[-1].append(line[name.end() if name else column:])
-    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{equation(said[0]) if ' = ' in said[0] else _text(' '.join(said))}</dd>"
-                            for name, *said in entries) + "</dl>"
+    return "<dl>" + "".join(
+        f"<dt>{escape(name)}</dt><dd>{equation(said[0]) if ' = ' in said[0] else _text(' '.join(said))}</dd>"
+        for name, *said in entries) + "</dl>"
 
 
 def _text(text):
