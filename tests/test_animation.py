@@ -7,7 +7,7 @@ from PIL import Image, ImageSequence
 
 import tinygan as tg
 from tinygan import models
-from tinygan.look import animation
+from tinygan.look import animation, plots
 from tinygan.look.plots import GAP
 
 
@@ -86,6 +86,21 @@ def test_a_walk_goes_from_each_z_to_the_next_and_home_at_one_pace(tmp_path):
             expected = (np.sin((1 - mu) * theta) * a + np.sin(mu * theta) * b) / np.sin(theta)
             np.testing.assert_allclose(seen[0][12 * leg + k], expected, atol=1e-12)
     assert len(seen[0]) == 36
+
+
+def test_a_walk_past_points_goes_round_on_a_map(tmp_path, monkeypatch):
+    """G is the identity, so that the way is the circle of radius √2 on which all z stand."""
+    seen, way = [], plots.way
+    monkeypatch.setattr(plots, "way", lambda *arguments: seen.append(arguments) or way(*arguments))
+    animation.walk(SimpleNamespace(latent=2, generate=np.asarray), tmp_path / "w.gif", tmp_path / "w.png", n=2, seed=5)
+    points, others, leg, _ = seen[0]
+    assert points.shape == (24, 2) and others.shape == (1000, 2) and leg == 12
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), np.sqrt(2))
+    assert [now for *_, now in seen] == [*range(24), None]
+    pictures, pace = read(tmp_path / "w.gif")
+    assert len(pictures) == 24 and set(pace) == {80} and all((one != pictures[0]).any() for one in pictures[1:])
+    with pytest.raises(tg.TinyganError, match="images or points in the plane"):
+        animation.walk(SimpleNamespace(latent=3, generate=np.asarray), tmp_path / "w.gif", tmp_path / "w.png")
 
 
 def test_a_walk_on_a_line_is_refused(tmp_path):

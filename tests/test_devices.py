@@ -212,9 +212,10 @@ def test_a_checkpoint_goes_from_device_to_device(device, tmp_path):
 @pytest.mark.parametrize("preset", ["ring", "digits"])
 def test_a_run_from_the_command_line(preset, device, tmp_path, capsys, monkeypatch):
     """All that a run does: the training with its callbacks, the checkpoint, the pictures, the report; and going on."""
-    monkeypatch.setattr(run, "SCORED_SAMPLES", 100)
-    run.train(preset, tmp_path / "run", steps=3, batch_size=16, device=device)
-    run.resume(tmp_path / "run", steps=5, device=device)
+    monkeypatch.setattr(run.scores, "IMAGES", 100)
+    run.train(preset, tmp_path / "run", steps=3, batch_size=16, device=device, score_every=2)
+    run.resume(tmp_path / "run", steps=5, device=device, stabilisers={"g_lr": 1e-4, "r1": 0.1})
+    assert (tmp_path / "run" / "best.npz").is_file() and (tmp_path / "run" / "scores.png").is_file()
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 6
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -477,6 +478,14 @@ def test_an_exception_on_one_rank_of_mpi_ends_the_job(who):
     done = subprocess.run(["mpiexec", "-n", "2", sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode != 0 and done.stdout == "rank 0\n"
     assert f"rank {who} of 2: KeyError: 'oh'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_signal_that_comes_while_a_rank_waits_for_the_others_is_not_lost():
+    team = object.__new__(group.Mpi)
+    team.rank, team.size, team._signal = 0, 2, 0
+    team._comm = SimpleNamespace(allgather=lambda note: team.tell(15) or [note, (0, None)])
+    team.first(lambda: None)
+    assert team.told() == 15
 
 
 @mpi

@@ -113,6 +113,32 @@ def test_a_reading_that_is_broken_off_leaves_nothing(folder, cache, monkeypatch)
     assert list(cache.iterdir()) == []
 
 
+def test_two_who_read_at_once_do_not_meet(folder, cache, monkeypatch):
+    """The second begins, and ends, while the first is at its first picture."""
+    saved(folder / "a.png")
+    saved(folder / "b.png", colour=BLUE)
+    square, both = pictures.square, []
+
+    def slow(*arguments):
+        monkeypatch.setattr(pictures, "square", square)
+        both.append(images(folder, 16))
+        return square(*arguments)
+
+    monkeypatch.setattr(pictures, "square", slow)
+    both.append(images(folder, 16))
+    for x in both:
+        assert [tuple(one[0, 0]) for one in pixels(x)] == [RED, BLUE]
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_cache_that_takes_nothing_is_named_with_what_helps(folder, cache, monkeypatch):
+    saved(folder / "a.png")
+    monkeypatch.setattr(pictures.Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(tg.TinyganError, match=r"f32 could not be written \(No space left.*make room or .*XDG_CACHE_HOME"):
+        images(folder)
+    assert list(cache.iterdir()) == []
+
+
 @pytest.mark.parametrize("dtype, low, high", [(np.uint8, 0, 255), (np.float64, 0, 1), (np.float32, -1, 1),
                                               (np.int64, 0, 255), (bool, 0, 1)])
 @pytest.mark.parametrize("shape, channels", [((5, 20, 20), 1), ((5, 20, 20, 1), 1), ((5, 20, 20, 3), 3)])
@@ -192,7 +218,7 @@ def test_networks_for_any_size(size, channels):
 def test_the_default_recipe_is_the_case_of_28_pixels():
     for one, other in zip(tg.models.dcgan(), (tg.models.small_generator(), tg.models.small_discriminator())):
         assert repr(one) == repr(other) and all(map(np.array_equal, one.arrays(), other.arrays()))
-    with pytest.raises(tg.TinyganError, match="got images of 8 pixels"):
+    with pytest.raises(tg.TinyganError, match="got size 8, expected an integer from 16 to 128"):
         tg.models.dcgan(8)
 
 
@@ -209,10 +235,13 @@ def coloured(folder, rng, n=240):
 
 
 def test_a_run_from_a_folder(folder, tmp_path, rng, capsys, monkeypatch):
+    trained, trainings = likeness.trained, []
     monkeypatch.setattr(likeness, "STEPS", 5)
+    monkeypatch.setattr(likeness, "trained", lambda *arguments: trainings.append(1) or trained(*arguments))
     coloured(folder, rng)
     (folder / "broken.png").write_bytes(b"x")
-    run, options = tmp_path / "run", ["--width", "4", "--latent", "8", "--loss", "hinge", "--beta1", "0", "--size", "24"]
+    run, options = tmp_path / "run", ["--width", "4", "--latent", "8", "--loss", "hinge", "--beta1", "0", "--size", "24",
+                                      "--score-every", "1"]
     assert main(["train", "--data", str(folder), "--steps", "2", "--batch-size", "8", "--out", str(run), *options]) == 0
     said = capsys.readouterr().out
     assert "240 read as 24×24 colour" in said and "left out: broken.png" in said and "pictures of your own" in said
@@ -220,6 +249,9 @@ def test_a_run_from_a_folder(folder, tmp_path, rng, capsys, monkeypatch):
     config, result = (json.loads((run / f"{name}.json").read_text()) for name in ("config", "result"))
     assert config["network"] == {"width": 4, "latent": 8, "size": 24, "channels": 3}
     assert result["steps"] == 2 and result["samples"]["n"] == result["real"]["n"] == 120 and result["images_per_second"] > 0
+    assert len(trainings) == 1 and [row["step"] for row in result["scores"]] == [1, 2]          # one judge for the whole run
+    assert result["best"] == min(result["scores"], key=lambda row: row["frechet"])
+    assert result["scores"][1]["frechet"] == pytest.approx(result["samples"]["frechet"], rel=1e-3)
     gan = tg.GAN.load(run / "checkpoint.npz")
     assert gan.loss == "hinge" and gan.latent == 8 and gan.g_optimizer.betas == gan.d_optimizer.betas == (0, 0.999)
     page = (run / "report.html").read_text(encoding="utf-8")
@@ -227,15 +259,22 @@ def test_a_run_from_a_folder(folder, tmp_path, rng, capsys, monkeypatch):
     assert Image.open(run / "samples.png").mode == "RGB" and (run / "training.gif").is_file()
     assert main(["train", "--resume", str(run), "--steps", "3"]) == 0
     assert main(["sample", str(run), "--n", "3", "--out", str(tmp_path / "three.png")]) == 0
+    assert main(["sample", str(run), "--n", "3", "--out", f"{tmp_path / 'three'}/"]) == 0
+    made = tg.GAN.load(run / "checkpoint.npz").sample(3)
+    for k in range(3):
+        shown = np.asarray(Image.open(tmp_path / "three" / f"000{k + 1}.png"))
+        np.testing.assert_allclose(shown / 127.5 - 1, made[k], atol=0.005)
     assert main(["sample", str(run), "--walk", "--n", "2"]) == 0
     assert Image.open(run / "walk-2-0.gif").size == (216, 216)
 
 
-def test_grey_pictures_are_as_light_as_they_are_and_few_have_no_score(tmp_path):
+def test_grey_pictures_are_as_light_as_they_are_and_few_have_no_score(tmp_path, capsys):
     np.save(tmp_path / "dark.npy", np.zeros((30, 16, 16), np.uint8))
     run = tmp_path / "run"
-    assert main(["train", "--data", str(tmp_path / "dark.npy"), "--steps", "1", "--batch-size", "4", "--width", "2",
-                 "--out", str(run), "--quiet"]) == 0
+    command = ["train", "--data", str(tmp_path / "dark.npy"), "--steps", "1", "--batch-size", "4", "--width", "2",
+               "--out", str(run), "--quiet"]
+    assert main([*command, "--score-every", "1"]) == 1 and "with 30 pictures, expected at least 200" in capsys.readouterr().err
+    assert main(command) == 0
     assert json.loads((run / "result.json").read_text())["samples"] is None
     assert main(["sample", str(run), "--n", "1", "--out", str(tmp_path / "one.png")]) == 0
     levels = np.asarray(Image.open(tmp_path / "one.png"))

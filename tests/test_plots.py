@@ -17,6 +17,7 @@ import tinygan as tg
 from tinygan import plots
 from tinygan.lessons import augmentation, features, semi_supervised
 from tinygan.look import animation, report
+from tinygan.look.likeness import Likeness
 from tinygan.theory import gauss1d, pictures
 
 ZOOM, GAP = plots.ZOOM, plots.GAP
@@ -81,6 +82,16 @@ def test_losses_of_a_run_that_went_wrong(bad, where, tmp_path):
     values[where] = bad
     plots.losses({name: values.tolist() for name in METRICS}, tmp_path / "l.png")
     assert imread(tmp_path / "l.png").shape[:2] == (720, 960)
+
+
+def test_scores_are_curves_with_the_best_marked_beside_real_ones(monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(plots, "_finished", lambda figure, path: figures.append(figure))
+    plots.scores([{"step": 5, "frechet": 9.0}, {"step": 10, "frechet": 4.0}], 10, real=Likeness(9, 1.5, 1, 1, 1, 1))
+    plots.scores([{"step": 5, "modes": 8, "quality": 0.7}, {"step": 10, "modes": 7, "quality": 0.9}], 5)
+    found = [[line.get_xydata().tolist() for line in axis.lines] for figure in figures for axis in figure.axes]
+    assert found == [[[[5, 9], [10, 4]], [[10, 4]], [[0, 1.5], [1, 1.5]]],
+                     [[[5, 8], [10, 7]], [[5, 8]]], [[[5, 0.7], [10, 0.9]], [[5, 0.7]]]]
 
 
 def test_scatter_shows_generated_points_with_and_without_real_ones(tmp_path, rng):

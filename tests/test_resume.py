@@ -1,6 +1,8 @@
 """A run that is stopped, in whatever way, goes on and ends in the same bytes as one that was not."""
+import dataclasses
 import errno
 import io
+import json
 import os
 import random
 import resource
@@ -19,7 +21,7 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import checkpoint, run
+from tinygan import checkpoint, metrics, run
 from tinygan.cli import main
 from tinygan.run import presets
 
@@ -173,6 +175,73 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(no_pictures, tmp_path):
     assert tg.GAN.load(folder / "checkpoint.npz").steps == 8
 
 
+def scripted(monkeypatch, *qualities):
+    """A judge that finds these, one after the other."""
+    found = iter(qualities)
+    monkeypatch.setattr(run.scores, "judge", lambda config, real: run.scores.Judge(
+        1, lambda points: metrics.ModeScore(1, 8, 8, next(found), 0.0), None))
+
+
+def test_scores_change_nothing_and_the_best_is_kept_through_every_break(no_pictures, tmp_path, monkeypatch):
+    plain, whole, broken = (tmp_path / name for name in ("plain", "whole", "broken"))
+    run.train("ring", plain, steps=12, quiet=True)
+    scripted(monkeypatch, 0.1, 0.5, 0.3, 0.2, 0.5, 0.4)
+    run.train("ring", whole, steps=12, quiet=True, score_every=2)
+    for name in ("checkpoint.npz", "metrics.csv"):
+        assert (plain / name).read_bytes() == (whole / name).read_bytes()
+    rows = json.loads((whole / "scores.json").read_text())
+    assert [(row["step"], row["quality"]) for row in rows] == [(2, 0.1), (4, 0.5), (6, 0.3), (8, 0.2), (10, 0.5), (12, 0.4)]
+    assert tg.GAN.load(whole / "best.npz").steps == 4                       # the first of the two that are equally good
+    scripted(monkeypatch, 0.1, 0.5, 0.3, 0.2, 0.5, 0.4)
+    run.train("ring", broken, steps=4, quiet=True, score_every=2)
+    (broken / "best.npz").unlink()                                          # as if killed before it was linked
+    ahead = [*rows[:2], rows[0] | {"step": 6, "quality": 0.9}]              # or before the checkpoint of step 6
+    (broken / "scores.json").write_text(json.dumps(ahead))
+    for steps in (7, 12):
+        run.resume(broken, steps=steps, quiet=True)
+    for name in ("checkpoint.npz", "best.npz", "scores.json"):
+        assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
+    for text in ("[{}]", '[{"step": "2", "frechet": 1.0}]', "["):
+        (broken / "scores.json").write_text(text)
+        with pytest.raises(tg.TinyganError, match="scores.json is damaged .*remove it"):
+            run.resume(broken, quiet=True)
+
+
+def test_a_checkpoint_every_so_many_steps(no_pictures, tmp_path, monkeypatch):
+    saved, save = [], tg.GAN.save
+    monkeypatch.setattr(tg.GAN, "save", lambda gan, path: saved.append(gan.steps) or save(gan, path))
+    run.train("ring", tmp_path / "run", steps=7, quiet=True, save_every=3)
+    run.resume(tmp_path / "run", steps=11, quiet=True)
+    assert saved == [0, 3, 6, 7, 9, 11]
+
+
+def test_a_run_goes_on_with_other_rates_and_rules_and_tells_when(no_pictures, tmp_path, capsys):
+    folder, new = trained(tmp_path / "run"), {"g_lr": 1e-4, "d_lr": 3e-4, "r1": 0.1, "decay_steps": 0}
+    gan = tg.GAN.load(folder / "checkpoint.npz")
+    gan.g_optimizer.lr, gan.d_optimizer.lr = 1e-4, 3e-4
+    gan.rules = dataclasses.replace(gan.rules, r1=0.1, decay_steps=None)
+    gan.fit(tg.data.ring()[0], 5, 100, workers="auto")
+    gan.save(tmp_path / "by_hand.npz")
+    killed = tmp_path / "killed"                                            # after config.json, before any checkpoint
+    shutil.copytree(folder, killed)
+    run.resume(folder, steps=9, quiet=True, stabilisers=new)
+    (killed / "config.json").write_bytes((folder / "config.json").read_bytes())
+    run.resume(killed, quiet=True)
+    for place in (folder, killed):
+        assert (place / "checkpoint.npz").read_bytes() == (tmp_path / "by_hand.npz").read_bytes()
+        config = json.loads((place / "config.json").read_text())
+        assert config["changes"] == [{"after_step": 4, "steps": 9, **new}] and config["steps"] == 9
+    assert main(["train", "--resume", str(folder), "--steps", "10", "--d-lr", "1e-3"]) == 0
+    assert "from here on: steps 10, d_lr 0.001" in capsys.readouterr().out
+    assert json.loads((folder / "config.json").read_text())["changes"][1:] == [{"after_step": 9, "steps": 10, "d_lr": 0.001}]
+    assert tg.GAN.load(folder / "checkpoint.npz").d_optimizer.lr == 0.001
+    for fixed in (["--averaging", "0.9"], ["--loss", "hinge"], ["--beta1", "0"], ["--spectral-norm"], ["--width", "9"]):
+        assert main(["train", "--resume", str(folder), *fixed]) == 1
+        assert f"got --resume with {fixed[0]}, which only a new run" in capsys.readouterr().err
+    with pytest.raises(tg.TinyganError, match="got averaging for a run that goes on, expected some of d_lr, decay_steps"):
+        run.resume(folder, stabilisers={"averaging": 0.9})
+
+
 def test_what_cannot_be_resumed(no_pictures, tmp_path, capsys):
     folder = trained(tmp_path / "run")
     for words, word in [(["--steps", "2"], "has 4 already"), (["--seed", "3"], "only a new run"),
@@ -182,7 +251,8 @@ def test_what_cannot_be_resumed(no_pictures, tmp_path, capsys):
     assert main(["train", "--resume", str(tmp_path / "nowhere")]) == 1
     assert "no config.json" in capsys.readouterr().err
     config = (folder / "config.json").read_text()
-    for old, new in [('"steps": 4', '"steps": "4"'), ('"preset": "ring"', '"preset": "rung"'), ("{", "["), (config, "")]:
+    for old, new in [('"steps": 4', '"steps": "4"'), ('"preset": "ring"', '"preset": "rung"'), ("{", "["), (config, ""),
+                     ('"changes": []', '"changes": [3]'), (config, "[1]")]:
         (folder / "config.json").write_text(config.replace(old, new, 1))
         assert main(["train", "--resume", str(folder)]) == 1
         assert "config.json is damaged" in capsys.readouterr().err

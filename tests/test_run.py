@@ -26,16 +26,32 @@ FILES = {"training.gif", "report.html", "checkpoint.previous.npz", "frames.npz",
 
 @pytest.mark.parametrize("preset", ["digits", "seed"])
 def test_train_and_sample(preset, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run, "SCORED_SAMPLES", 200)
-    folder = tmp_path / "run"
-    assert main(["train", preset, "--steps", "3", "--batch-size", "8", "--out", str(folder), "--device", "cpu"]) == 0
+    monkeypatch.setattr(run.scores, "IMAGES", 200)
+    folder, score = tmp_path / "run", ["--score-every", "2"] * (preset == "digits")
+    assert main(["train", preset, "--steps", "3", "--batch-size", "8", "--out", str(folder), "--device", "cpu", *score]) == 0
     said = capsys.readouterr().out
-    assert {path.name for path in folder.iterdir()} == FILES
+    assert {path.name for path in folder.iterdir()} == FILES | ({"scores.json", "scores.png", "best.npz"} if score else set())
     assert "Fréchet" in said and "real digits" in said and f"tinygan sample {folder}" in said and "images/s" in said
     assert tg.GAN.load(folder / "checkpoint.npz").steps == 3
     assert imread(folder / "samples.png").shape[:2] == (3 * (10 * 30 + 2),) * 2
     assert main(["sample", str(folder), "--n", "5", "--seed", "3", "--out", str(tmp_path / "five.npy")]) == 0
-    assert np.load(tmp_path / "five.npy").shape == (5, 28, 28, 1)
+    five = np.load(tmp_path / "five.npy")
+    assert five.shape == (5, 28, 28, 1)
+    for code in (0, 1):                     # into a new folder; into one that is there, where nothing is written over
+        assert main(["sample", str(folder), "--n", "5", "--seed", "3", "--out",
+                     f"{tmp_path / 'each'}{'/' * (code == 0)}"]) == code
+    assert "0001.png exists already" in capsys.readouterr().err
+    each = [imread(tmp_path / "each" / f"000{k}.png") for k in range(1, 6)]
+    np.testing.assert_allclose(each, (1 - five[..., 0]) / 2, atol=0.003)                # as ink
+    assert len(list((tmp_path / "each").iterdir())) == 5
+    assert main(["sample", str(folder), "--best", "--n", "5"]) == (0 if score else 1)
+    if score:
+        best = tg.GAN.load(folder / "best.npz")
+        assert best.steps == 2 and (folder / "best-samples-5-0.png").is_file()
+        row, = json.loads((folder / "scores.json").read_text())
+        assert row["frechet"] == pytest.approx(metrics.score(best.sample(200, seed=2)).frechet, rel=1e-3)
+        result = json.loads((folder / "result.json").read_text())
+        assert result["scores"] == [row] and result["best"] == row and result["samples"]["n"] == row["n"] == 200
     assert main(["sample", str(folder)]) == 0 and (folder / "samples-100-0.png").is_file()
     capsys.readouterr()
     assert main(["sample", str(folder), "--walk", "--n", "2"]) == 0
@@ -66,7 +82,7 @@ def ours(folder):
     folder.mkdir(parents=True)
     config = {"preset": "ring", "steps": 1, "seed": 0, **run.versions()}
     (folder / "config.json").write_text(json.dumps(config))
-    for name in ("checkpoint.npz", "checkpoint.npz.unfinished", "unfinished-losses.png", "samples-100-3.png"):
+    for name in ("checkpoint.npz", "checkpoint.npz.unfinished", "unfinished-0123abcd-losses.png", "samples-100-3.png"):
         (folder / name).write_bytes(b"old")
     return folder
 
@@ -139,6 +155,10 @@ def test_no_command_writes_over_what_is_not_its_own(command, tmp_path, monkeypat
     (["train", "--batch-size", "-3"], "--batch-size -3"),
     (["train", "--batch-size", "100000", "--workers", "1"], "5000 images"),
     (["train", "ring", "--data", "mnist"], "leave --data out"),
+    (["train", "dirac", "--score-every", "9"], "leave --score-every out"),
+    (["train", "gauss1d", "--save-every", "9"], "leave --save-every out"),
+    (["train", "ring", "--steps", "9", "--score-every", "10"], "--score-every 10, expected an integer from 1 to 9"),
+    (["train", "ring", "--save-every", "0"], "--save-every 0"),
     (["train", "--noise-steps", "9"], "no instance noise"),
     (["train", "--resume", "x", "--seed", "0"], "only a new run"),
     (["train", "--resume", "x", "--batch-size", "0"], "only a new run"),
@@ -146,6 +166,8 @@ def test_no_command_writes_over_what_is_not_its_own(command, tmp_path, monkeypat
     (["lesson", "vae", "--steps", "0"], "--steps"),
     (["lesson", "--full"], "no lesson"),
     (["sample", "x", "--seed", "-1"], "--seed"),
+    (["sample", "x", "--best"], "has no best.npz"),
+    (["sample", "x", "--walk", "--out", "y/"], ".gif"),
     (["sample", "x", "--n", "-1", "--walk"], "--n"),
     (["check", "tanh", "--html", "nowhere/page.html"], "is not there"),
     (["check", "tanh", "--html", "."], "exists already"),
@@ -195,6 +217,24 @@ def test_a_study_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch, capsy
     (tmp_path / "empty").mkdir()
     assert main(["train", "dirac", "--steps", "2", "--out", str(tmp_path / "empty")]) == 130
     assert (tmp_path / "empty").is_dir() and not list((tmp_path / "empty").iterdir())
+
+
+@pytest.mark.parametrize("command", [["train", "gauss1d"], ["lesson", "vae"]])
+def test_sigterm_leaves_nothing_of_a_study_or_a_lesson_and_sigkill_what_overwrite_replaces(command, tmp_path):
+    folder, command = tmp_path / "run", [sys.executable, "-m", "tinygan", *command, "--out", "run", "--quiet"]
+    for number, code in ((signal.SIGKILL, -9), (signal.SIGTERM, 143)):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+                                   env={**os.environ, "PYTHONPATH": str(run_folder.Path(tg.__file__).parents[1])})
+        while process.poll() is None and not (folder / "config.json").is_file():
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == code
+        if number == signal.SIGKILL:
+            with pytest.raises(tg.TinyganError, match="exists already .* or --overwrite"):
+                run_folder.prepare(folder, False)
+            run_folder.prepare(folder, True)
+    assert errors == "tinygan: stopped by SIGTERM\n" and list(tmp_path.rglob("*")) == [folder]         # empty, as it was
 
 
 def test_a_run_without_a_first_checkpoint_leaves_nothing(tmp_path, monkeypatch):
@@ -377,7 +417,7 @@ def test_losses_of_one_step_and_of_nan(tmp_path):
         assert imread(tmp_path / "l.png").shape[:2] == (720, 960)
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["check"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["check"], ["lesson"]])
 def test_help_fits_a_screen_and_shows_an_example(command, capsys, monkeypatch):
     """80 columns; 58 lines for the longest, 24 for the first that is seen."""
     monkeypatch.setenv("COLUMNS", "80")
@@ -385,7 +425,7 @@ def test_help_fits_a_screen_and_shows_an_example(command, capsys, monkeypatch):
         main([*command, "--help"])
     said = capsys.readouterr().out
     assert end.value.code == 0 and "example" in said
-    assert len(said.splitlines()) <= (58 if command else 24) and max(map(len, said.splitlines())) <= 100
+    assert len(said.splitlines()) <= (58 if command else 24) and max(map(len, said.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("arguments", [["train", "--steps", "many"], ["dance"], [], ["check", "--order", "3"]])

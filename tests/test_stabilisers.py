@@ -331,12 +331,6 @@ def test_labels_are_smoothed_where_there_are_labels(rng):
         tg.GAN(G, D, 2, "wasserstein", label_smoothing=0.1)
 
 
-def test_stabilisers_belong_to_a_new_run(no_pictures, tmp_path, capsys):
-    assert main(["train", "ring", "--steps", "2", "--quiet", "--out", str(tmp_path / "run")]) == 0
-    assert main(["train", "--resume", str(tmp_path / "run"), "--r1", "1"]) == 1
-    assert "only a new run has" in capsys.readouterr().err
-
-
 # On another device
 
 def test_steps_with_everything_on_the_device(device):

@@ -14,22 +14,25 @@ from .errors import TinyganError, integer, seed_of
 from .look import animation, plots
 from .look.files import check_place, whole, write_text
 from .losses import LOSSES
+from .models import LONGEST, SHORTEST
 from .proofs import museum
 from .run.folder import OWN, is_ink, read_config, versions
 from .run.output import audible
-from .run.presets import PRESETS, STUDIES
+from .run.presets import CHANGEABLE, PRESETS, STUDIES
 from .training import GAN
 from .umpire import Rules
 
+RESUMED = {"resume", "steps", "data", "device", "workers", "quiet", "score_every", "save_every", *CHANGEABLE}
 SAMPLE_FORMATS = (".png", ".npy", ".npz")
 EXAMPLES = """examples:
-  tinygan train                        train on the packaged digits and write runs/digits/
+  tinygan train                        train on digits, write runs/digits/
   tinygan train --resume runs/digits   go on with a run that was stopped
-  tinygan sample runs/digits --walk    walk from one digit to the next, as a GIF
-  tinygan check batch_norm             prove one derivative; without a name, all of them
+  tinygan sample runs/digits --walk    walk from one digit to the next: a GIF
+  tinygan check batch_norm             prove a derivative; without a name all
 
 tinygan COMMAND --help tells the options of each."""
-NETWORK = {"size": "side of your pictures in pixels, 16 to 128", "channels": "of your pictures: 1 grey, 3 colour",
+NETWORK = {"size": f"side of your pictures in pixels, {SHORTEST} to {LONGEST}",
+           "channels": "of your pictures: 1 grey, 3 colour",
            "width": "channels where the image is largest (32)", "latent": "numbers in z (100)"}
 STABILISERS = [             # option, type of its value, its symbol, what it is
     *[(rule.name, rule.type, rule.metadata["symbol"], rule.metadata["meaning"]) for rule in fields(Rules)],
@@ -56,6 +59,9 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("tinygan: stopped by Ctrl-C", file=sys.stderr)
         return 128 + signal.SIGINT
+    except SystemExit as end:               # as SIGTERM ends what has no checkpoint to go on from
+        print("tinygan: stopped by SIGTERM", file=sys.stderr)
+        return end.code
     except OSError as error:                # `tinygan … | head`: nobody reads any more, not even what Python flushes at exit
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -86,10 +92,14 @@ def _parser():
                        help="a folder of images, a .npy, .npz or idx file, MNIST's files, or `mnist`: download them")
     for name, about in NETWORK.items():
         train.add_argument(f"--{name}", type=int, metavar="N", help=about)
-    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute (auto)")
+    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", metavar="D",
+                       help="where to compute: auto, cpu or cuda (auto)")
     train.add_argument("--workers", type=_workers, metavar="N",
                        help="processes that share a batch, or auto, mpi (auto)")
-    train.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, to --steps in all")
+    train.add_argument("--save-every", type=int, metavar="N", help="steps between checkpoints (one every 20 seconds)")
+    train.add_argument("--score-every", type=int, metavar="N", help="steps between scores; best.npz keeps the best (never)")
+    train.add_argument("--resume", type=Path, metavar="DIR",
+                       help="go on with the run in DIR, to --steps in all; rates and most stabilisers may change")
     train.add_argument("--overwrite", action="store_true", help="replace a run folder that exists")
     train.add_argument("--quiet", action="store_true", help="print errors only")
     group = train.add_argument_group("stabilisers", "in place of what the preset has; 0 switches one off")
@@ -100,16 +110,18 @@ def _parser():
     train.set_defaults(command=_train)
 
     sample = commands.add_parser(
-        "sample", help="draw samples from a run",
-        description="Draw samples from the checkpoint of a run folder, or a walk through its latent space.",
-        epilog="examples: tinygan sample runs/digits --n 64 --seed 3        tinygan sample runs/digits --walk")
+        "sample", help="draw samples from a run", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Draw samples from a run's checkpoint, or a walk through its latent space.",
+        epilog="examples:\n  tinygan sample runs/digits --n 64 --seed 3\n  tinygan sample runs/digits --n 500 --out digits/\n"
+               "  tinygan sample runs/digits --walk")
     sample.add_argument("run", type=Path, metavar="DIR", help="the run folder")
     sample.add_argument("--n", type=int, metavar="N", help="how many (100; 6 stations of a walk)")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (0)")
+    sample.add_argument("--best", action="store_true", help="from best.npz, which train --score-every keeps")
     sample.add_argument("--walk", action="store_true",
                         help="from one z to the next on the great circle: a GIF, and beside it a strip as .png")
-    sample.add_argument("--out", type=Path, metavar="FILE",
-                        help=".png, .npy or .npz, or the .gif of a walk (DIR/samples-N-SEED.png, DIR/walk-N-SEED.gif)")
+    sample.add_argument("--out", metavar="FILE",
+                        help=".png, .npy, .npz, folder/ for a .png each, or .gif of a walk (a name in DIR)")
     sample.add_argument("--overwrite", action="store_true", help="replace files that exist")
     sample.set_defaults(command=_sample)
 
@@ -171,14 +183,16 @@ def _train(options):
     network = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
     stabilisers = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.resume:
-        new = (options.out, options.batch_size, options.seed, options.preset)
-        if options.overwrite or stabilisers or network or any(value is not None for value in new):
-            raise TinyganError("got --resume with options that only a new run has, expected none of those: beside "
-                               "--resume DIR give --steps, --data, --device, --workers or --quiet")
-        run.resume(options.resume, options.steps, options.data, options.device, options.quiet, options.workers)
+        given = {name for name, value in vars(options).items() if value is not None and value is not False} - {"command"}
+        if fixed := sorted("NAME" if name == "preset" else f"--{name.replace('_', '-')}" for name in given - RESUMED):
+            raise TinyganError(f"got --resume with {', '.join(fixed)}, which only a new run can have, expected what may "
+                               "change, such as --steps and --g-lr: leave out what is fixed")
+        run.resume(options.resume, options.steps, options.data, options.device, options.quiet, options.workers, stabilisers,
+                   options.score_every, options.save_every)
         return
     run.train(options.preset, options.out, options.steps, options.batch_size, options.seed or 0, options.data,
-              options.device, options.overwrite, options.quiet, stabilisers, options.workers or "auto", network)
+              options.device, options.overwrite, options.quiet, stabilisers, options.workers or "auto", network,
+              options.score_every, options.save_every)
 
 
 def _lesson(options):
@@ -196,20 +210,41 @@ def _sample(options):
     n = integer("--n", (6 if options.walk else 100) if options.n is None else options.n, 1)
     seed = seed_of(options.seed)
     kind, formats = ("walk", (".gif",)) if options.walk else ("samples", SAMPLE_FORMATS)
-    out = options.out or options.run / f"{kind}-{n}-{seed}{formats[0]}"
-    if out.suffix not in formats:
+    out = Path(options.out or options.run / f"{'best-' * options.best}{kind}-{n}-{seed}{formats[0]}")
+    apart = not options.walk and options.out and (options.out.endswith(("/", os.sep)) or out.is_dir())
+    if not apart and out.suffix not in formats:
         raise TinyganError(f"got --out {out}, expected a name that ends in {', '.join(formats)}: choose another name")
-    gan = GAN.load(options.run / "checkpoint.npz")
-    files = [out, out.with_suffix(".png")] if options.walk else [out]
+    checkpoint = options.run / ("best.npz" if options.best else "checkpoint.npz")
+    if options.best and not checkpoint.exists():
+        raise TinyganError(f"{options.run} has no best.npz, expected a run that was given --score-every: leave --best out")
+    gan = GAN.load(checkpoint)
+    images = gan.sample(1).ndim == 4
+    if apart and not images:
+        raise TinyganError(f"got the folder {out} for points, expected it for images, a file each: give a name in .npy")
+    files = _numbered(out, n) if apart else [out, out.with_suffix(".png")] if options.walk else [out]
     for file in files:
         check_place(file, options.overwrite and not _of_a_training(file),
                     " with --out" if options.overwrite else " with --out, or --overwrite")
+    ink = _ink(options.run)
     if options.walk:
-        animation.walk(gan, *files, n, seed, ink=_ink(options.run))
+        animation.walk(gan, *files, n, seed, ink)
+    elif apart:
+        for image, file in zip(gan.sample(n, seed), files):
+            plots.save(plots.picture(plots.sheet(image[None], ink=ink)), file)
     else:
-        _write(gan.sample(n, seed), out, _ink(options.run))
-    what = f"a walk past {n} images" if options.walk else f"{n} samples"
-    print(f"{what} from {options.run}, seed {seed}: {' and '.join(map(str, files))}")
+        _write(gan.sample(n, seed), out, ink)
+    what = f"a walk past {n} {'images' if images else 'points'}" if options.walk else f"{n} samples"
+    where = f"{files[0]} to {files[-1].name}" if apart else " and ".join(map(str, files))
+    print(f"{what} from {checkpoint if options.best else options.run}, seed {seed}: {where}")
+
+
+def _numbered(folder, n):
+    """The names of n pictures in the folder, which is made: 0001.png and so on."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TinyganError(f"{folder} cannot be made ({error.strerror or error}): choose another place with --out") from error
+    return [folder / f"{k:0{max(4, len(str(n)))}}.png" for k in range(1, n + 1)]
 
 
 def _ink(folder):
@@ -222,7 +257,7 @@ def _ink(folder):
 
 def _of_a_training(file):
     """Is it a run's own file, and no earlier picture of this command?"""
-    drawn = file.name.startswith(("samples-", "walk-"))
+    drawn = file.name.startswith(("samples-", "walk-", "best-"))
     return bool(OWN.fullmatch(file.name)) and not drawn and (file.parent / "config.json").is_file()
 
 

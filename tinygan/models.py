@@ -12,8 +12,10 @@ everything too grey goes unpunished. Real and fake in one batch is no way out: t
 """
 import numpy as np
 
-from .errors import TinyganError
+from .errors import integer
 from .layers import BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Tanh
+
+SHORTEST, LONGEST = 16, 128     # sides of the images that dcgan paints
 
 
 def seed_generator(latent=100, seed=0):
@@ -42,15 +44,14 @@ def seed_discriminator(batch_norm=True, seed=0):
 
 
 def dcgan(size=28, channels=1, latent=100, width=32, seed=0):
-    """(G, D): z (N, latent) → images (N, size, size, channels) in [−1, 1] → logits (N, 1), for sizes from 16 to 128.
+    """(G, D): z (N, latent) → images (N, size, size, channels) in [−1, 1] → logits (N, 1), for sizes SHORTEST to LONGEST.
 
     D halves the sides until at most 4 pixels are left, and doubles the channels, from `width` to at most 8 times as many;
     G goes the same way back. 28 → 14 → 7 → 4 with 32, 64 and 128 channels is the default recipe. Kernel 4 with stride 2
     covers every pixel equally often; with 5 come checkerboards (Odena et al. 2016). An odd side n needs kernel 3, which makes
     (n + 1)/2 of it. With batch normalisation D wins too clearly: D(x) 0.96 and D(G(z)) 0.06, without it 0.7 and 0.3.
     Source: Radford et al., "Unsupervised Representation Learning with DCGANs" (2016).  TinyganError for another size."""
-    if not 16 <= size <= 128:
-        raise TinyganError(f"got images of {size} pixels, expected 16 to 128: choose a size between, such as 32 or 64")
+    integer("size", size, SHORTEST, LONGEST)
     sides, features = [size], [channels]
     while sides[-1] > 4:
         sides.append((sides[-1] + 1) // 2)
@@ -59,9 +60,8 @@ def dcgan(size=28, channels=1, latent=100, width=32, seed=0):
     m, c = sides[-1], features[-1]                      # m×m×c, where D ends and G begins
     down = [layer for halving in halvings for layer in (Conv2D(*halving), LeakyReLU(0.2))]
     up = [Dense(latent, m * m * c, bias=False), Reshape(m, m, c)]
-    for halving in reversed(halvings):
-        inputs, outputs, *form = halving
-        up += [BatchNorm(outputs), LeakyReLU(0.2), Conv2DTranspose(outputs, inputs, *form, bias=halving is halvings[0])]
+    for inputs, outputs, *form in reversed(halvings):   # a bias where no batch norm follows, at the full size
+        up += [BatchNorm(outputs), LeakyReLU(0.2), Conv2DTranspose(outputs, inputs, *form, bias=outputs == width)]
     return (Sequential(*up, Tanh()).initialise(np.random.default_rng([seed, 0]), std=0.02),
             Sequential(*down, Flatten(), Dense(m * m * c, 1)).initialise(np.random.default_rng([seed, 1]), std=0.02))
 

@@ -48,7 +48,7 @@ def write(path, description, arrays, keep=True):
                 file.flush()
                 os.fsync(file.fileno())
             if keep and path.exists():
-                _keep(path, second)
+                link(path, second)
         _flush_folder(path.resolve().parent)
     except OSError as error:
         kept = "what stood there before is untouched" if os.path.exists(path) else "nothing stands there"
@@ -71,7 +71,7 @@ def _beside(path):
         unfinished.unlink(missing_ok=True)
 
 
-def _keep(path, second):
+def link(path, second):
     """Give the file at `path` a second name, so that it outlives being replaced."""
     with _beside(second) as name:
         try:

@@ -8,20 +8,20 @@ and is looked at there while one trains, so there may be more pictures than fit 
 """
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import TinyganError, brief
+from ..errors import TinyganError, brief, integer
+from ..look.files import whole, write_text
+from ..models import LONGEST, SHORTEST
 from .idx import read_idx
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 NAMES = ("images", "x_train", "train_images", "x", "data", "arr_0")     # of the array in a .npz file, by preference
 PIECE = 256                 # pictures of an array that are converted at a time
-SHORTEST, LONGEST = 16, 128     # sides that models.dcgan can paint
+REMEDY = "allow writing there, or set XDG_CACHE_HOME to another folder"
 
 
 def images(path, size=None, channels=None, say=None) -> np.ndarray:
@@ -37,8 +37,8 @@ def images(path, size=None, channels=None, say=None) -> np.ndarray:
     path, say = Path(path), say or (lambda line: None)
     if channels not in (None, 1, 3):
         raise TinyganError(f"got {channels} channels, expected 1 (grey) or 3 (red, green, blue): choose one of them")
-    if size is not None and not SHORTEST <= size <= LONGEST:
-        raise TinyganError(f"got pictures of {size} pixels, expected {SHORTEST} to {LONGEST}: choose a size between")
+    if size is not None:
+        integer("size", size, SHORTEST, LONGEST)
     if not path.exists():
         raise TinyganError(f"there is no {path}: give a folder of images, a .npy, .npz or idx file")
     file = _training_images(path) if path.is_dir() else path
@@ -209,22 +209,16 @@ def _kept(key, shape, read):
     try:
         if not about.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-                left_out = []
-                try:
-                    for pixels, why in read():
-                        if why:
-                            left_out.append(why)
-                        else:
-                            file.write((pixels.astype(np.float32) / np.float32(127.5) - 1).tobytes())
-                    os.replace(file.name, data)
-                except BaseException:
-                    os.unlink(file.name)
-                    raise
-            about.write_text(json.dumps(left_out))
+            left_out = []
+            with whole(data, REMEDY) as unfinished, open(unfinished, "wb") as file:
+                for pixels, why in read():
+                    if why:
+                        left_out.append(why)
+                    else:
+                        file.write((pixels.astype(np.float32) / np.float32(127.5) - 1).tobytes())
+            write_text(about, json.dumps(left_out), REMEDY)
         n = data.stat().st_size // (4 * int(np.prod(shape)))
         left_out = json.loads(about.read_text())
         return np.memmap(data, np.float32, "r", shape=(n, *shape)) if n else np.empty((0, *shape), np.float32), left_out
     except OSError as error:
-        raise TinyganError(f"{folder} cannot keep the pictures ({error.strerror or error}): make room or allow writing there, "
-                           "or set XDG_CACHE_HOME to another folder") from error
+        raise TinyganError(f"{folder} cannot keep the pictures ({error.strerror or error}): make room or {REMEDY}") from error

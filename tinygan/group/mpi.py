@@ -77,7 +77,8 @@ class Mpi(Several):
             except BaseException as raised:
                 error = raised
         notes = self._comm.allgather((self._signal, _portable(error)))
-        self._signal = max(number for number, _ in notes)
+        told = max(number for number, _ in notes)
+        self._signal = told or self._signal                     # of its own, if one came while it waited for the others
         if notes[0][1] is not None:
             raise error or notes[0][1]
 

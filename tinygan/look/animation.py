@@ -25,14 +25,14 @@ def landscape_gif(figures, path):
     figures_gif(figures, path, 250, shaded=True)
 
 
-def figures_gif(figures, path, milliseconds=120, shaded=False):
+def figures_gif(figures, path, milliseconds=120, shaded=False, last=2000):
     """matplotlib Figures of one size, one after the other, in 128 colours.
 
     All frames have the same palette, so that no colour flickers. Shading has too many colours for that: there each
     frame has a palette of its own."""
     pictures = [drawn(figure, dpi=80) for figure in figures]
     palette = None if shaded else pictures[-1].quantize(128, Image.Quantize.MAXCOVERAGE)
-    save([shown.quantize(128, palette=palette, dither=Image.Dither.NONE) for shown in pictures], path, milliseconds)
+    save([shown.quantize(128, palette=palette, dither=Image.Dither.NONE) for shown in pictures], path, milliseconds, last)
 
 
 def save(pictures, path, milliseconds, last=2000):
@@ -47,7 +47,8 @@ def save(pictures, path, milliseconds, last=2000):
 
 
 def walk(gan, path_gif, path_strip, n=6, seed=0, ink=True):
-    """A walk through n random z and back to the first: a GIF, and a strip of images with a row for each leg.
+    """A walk through n random z and back to the first: a GIF, and a strip of images with a row for each leg. Points in the
+    plane are walked past on a map of 1,000 others, and the strip is the whole way.
 
     Each z is scaled to the norm √latent, near which nearly all of N(0, I) lies. From one to the next the walk follows
     the great circle: a straight line would pass nearer to 0, through z that G never saw."""
@@ -56,13 +57,20 @@ def walk(gan, path_gif, path_strip, n=6, seed=0, ink=True):
                            "walk on: train one with a larger latent")
     if n < 2:
         raise TinyganError(f"got a walk past {n} image, expected at least 2: ask for more with n")
-    z = np.random.default_rng(seed).standard_normal((n, gan.latent))
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((n, gan.latent))
     z *= np.sqrt(gan.latent) / np.linalg.norm(z, axis=1, keepdims=True)
     fractions = np.arange(FRAMES_PER_LEG) / FRAMES_PER_LEG
     path = np.concatenate([slerp(a, b, fractions) for a, b in zip(z, np.roll(z, -1, axis=0))])
     images = gan.generate(path)                                         # (n · FRAMES_PER_LEG, H, W, C)
+    if images.shape[1:] == (2,):
+        others = gan.generate(rng.standard_normal((1000, gan.latent)))
+        figures = [plots.way(images, others, FRAMES_PER_LEG, now) for now in (*range(len(images)), None)]
+        plots.save(figures.pop(), path_strip)
+        return figures_gif(figures, path_gif, 80, last=80)
     if images.ndim != 4:
-        raise TinyganError(f"got a GAN that makes {images.shape[1:]}, expected images to walk past: draw samples of it")
+        raise TinyganError(f"got a GAN that makes {images.shape[1:]}, expected images or points in the plane to walk past: "
+                           "draw samples of it")
     zoom = max(1, 224 // images.shape[2])
     save([picture(sheet(image[None], ink=ink), zoom, GREYS) for image in images], path_gif, 80, last=80)
     plots.save(picture(sheet(images, FRAMES_PER_LEG, ink), max(1, zoom // 4), GREYS), path_strip)

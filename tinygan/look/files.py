@@ -1,5 +1,6 @@
 """Files that are whole or not there: each is written beside its place, and moved there when it is done."""
 import os
+import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -7,26 +8,27 @@ from ..errors import TinyganError
 
 
 @contextmanager
-def whole(path):
+def whole(path, remedy="choose another place with --out"):
     """The path of a file to write, with the same ending; when the block has come to its end that file stands at `path`.
 
-    TinyganError, which names the file, if it cannot be written: what stood there before stands there still."""
+    Its name is its own: two processes that write to one place do not meet.
+    TinyganError, which names the file, if it cannot be written: what stood there before stands there still.
+    remedy: what else can be done about that than to make room."""
     path = Path(path)
-    unfinished = path.with_name(f"unfinished-{path.name}")
+    unfinished = path.with_name(f"unfinished-{uuid.uuid4().hex[:8]}-{path.name}")
     try:
         yield unfinished
         unfinished.replace(path)
     except OSError as error:
-        raise TinyganError(f"{path} could not be written ({error.strerror or error}): make room or choose another "
-                           "place with --out") from error
+        raise TinyganError(f"{path} could not be written ({error.strerror or error}): make room or {remedy}") from error
     finally:
         with suppress(OSError):
             unfinished.unlink()
 
 
-def write_text(path, text):
+def write_text(path, text, remedy="choose another place with --out"):
     """A text file in UTF-8. What no encoding knows, such as a byte of a file's name that is no letter, is written as \\x…"""
-    with whole(path) as unfinished:
+    with whole(path, remedy) as unfinished:
         unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 

@@ -23,6 +23,7 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", 
 PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])       # light: dots and arrows lie on it
 GAP = 2                        # pixels of paper between two images of a sheet
 ZOOM = 3                       # `samples` draws each pixel 3 × 3, of images wider than 33 pixels fewer
+SCORES = {"frechet": "Fréchet distance: 0 is equal", "modes": "modes covered", "quality": "fraction within 3σ of a mode"}
 DPI = 120                      # dots for each inch of a figure, unless the caller says otherwise
 DRAWING = RLock()
 
@@ -154,6 +155,28 @@ def losses(history, path=None) -> Image.Image | None:
     return _finished(figure, path)
 
 
+@own_settings()
+def scores(taken, best, path=None, real=None):
+    """taken: [{"step": …, and the numbers of a score}], drawn over the steps; best: the step of the best.
+
+    real: the score of real pictures, which is what one can hope for."""
+    shown = [(name, label) for name, label in SCORES.items() if name in taken[0]]
+    figure = Figure(figsize=(8, 1 + 3 * len(shown)), layout="constrained")
+    steps, at = [row["step"] for row in taken], [row["step"] for row in taken].index(best)
+    for axis, (name, label) in zip(figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0], shown):
+        values = [row[name] for row in taken]
+        axis.plot(steps, values, color=BLUE, marker="o", markersize=4, label="samples")
+        axis.plot(best, values[at], color=ORANGE, marker="o", markersize=9, linestyle="none", clip_on=False,
+                  label=f"the best, step {best:,}")
+        if real:
+            axis.axhline(getattr(real, name), color=GREY, linestyle="--", linewidth=1.5, label="real ones")
+        axis.set(ylabel=label, ylim=(0, None))
+        axis.spines[["top", "right"]].set_visible(False)
+    axis.set(xlabel="step", xlim=(0, steps[-1] * 1.02))
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", frameon=False, ncols=3)
+    return _finished(figure, path)
+
+
 def _curves(axis, history, lines):
     """Each metric as a pale line, and over it a mean: at each step, that of the 1/50 of the run around it."""
     for name, label, colour in lines:
@@ -190,13 +213,41 @@ def landscape(step, points, real, surface, arrows, extent, beliefs=True):
 
 
 @own_settings()
+def way(points, others, leg, now=None):
+    """A Figure: a walk past points (N, 2) and home, a station every `leg` of them, over other generated points.
+
+    now: the index of the point where the walk stands."""
+    figure = Figure(figsize=(5.5, 5.8), layout="constrained")
+    axis = figure.subplots()
+    axis.scatter(*others.T, s=5, color=ORANGE, alpha=0.6, linewidths=0)
+    axis.scatter([], [], s=20, color=ORANGE, label="generated from other z")
+    axis.plot(*np.concatenate([points, points[:1]]).T, color=BLUE, linewidth=1, marker=".", markersize=4, label="the walk")
+    axis.plot(*points[::leg].T, color="black", marker="o", markersize=4, linestyle="none", label="its stations")
+    for number, station in enumerate(points[::leg], 1):
+        axis.annotate(number, station, (4, 4), textcoords="offset points")
+    if now is not None:
+        axis.plot(*points[now], color=BLUE, marker="o", markersize=11, markeredgecolor="white")
+    axis.set(aspect="equal", xlabel="x₁", ylabel="x₂")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+@own_settings()
 def scatter(points, path=None, real=None) -> Image.Image | None:
     """Generated points (N, 2), drawn over the real ones if these are given."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axis = figure.subplots()
     if real is not None:
         axis.scatter(*real.T, s=30, color=GREY, alpha=0.15, linewidths=0, label="real")
-    axis.scatter(*points.T, s=5, color=ORANGE, alpha=0.6, linewidths=0, label="generated")
+    axis.scatter(*points.T, s=5 if len(points) > 500 else 25, color=ORANGE, alpha=0.6, linewidths=0, label="generated")
     axis.set_aspect("equal")
     axis.legend(loc="upper right")
     return _finished(figure, path)
+
+
+def __getattr__(name):
+    """plots.Live is live.py's: it draws with what stands here."""
+    if name == "Live":
+        from .live import Live
+        return Live
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """A run: one training from the command line, and the folder that it leaves behind.
 
-    config.json      what was run, on which data and with which versions: enough to run it again
+    config.json      what was run, on which data and with which versions: enough to run it again; what --resume changed
     checkpoint.npz   networks, optimisers, noise and data order; GAN.load reads it. checkpoint.previous.npz: the one before
     metrics.csv      the losses and D's beliefs of every step
     result.json      what came out: the scores, how long it took, on what and with which command
@@ -8,6 +8,8 @@
     samples.png      100 samples
     progress.png     the same 8 noise vectors at 6 moments
     losses.png       the game's two sides
+    scores.json      with --score-every: how good the samples were at which step; scores.png shows it, and best.npz is the
+                     checkpoint of the best
     training.gif     the fixed noise over time; of points, with D's surface and where it sends them (landscape.png: the end)
     report.html      all of it on one page, with a diagnosis in plain words
 
@@ -15,7 +17,7 @@ A run that was stopped, by Ctrl-C or in any other way, goes on with --resume fro
 same bytes as one that was never stopped. The bytes depend on the number of workers, so a run keeps that number.
 
 presets.py: what there is to train. folder.py: the folder and its config.json. callbacks.py: what happens between two steps.
-output.py: where a run's words go.
+scores.py: how good the samples are. output.py: where a run's words go.
 """
 import json
 import shlex
@@ -31,29 +33,29 @@ from .. import data, group, umpire
 from ..backend import available, device_of
 from ..cuda import explained
 from ..errors import Diverged, TinyganError, WorkerLost, brief, integer, seed_of
-from ..look import diagnosis, metrics
+from ..look import diagnosis
 from ..look.files import write_text
 from ..training import GAN
 from ..umpire import BELIEFS
 from .callbacks import Frames, Keeper, Progress, Stopped, stop_after_step
 from .folder import contents, fingerprint, is_ink, prepared, read_config, silent, versions, write_config
 from .output import aloud, audible
-from .presets import PRESETS, STUDIES, stabilised
-
-SCORED_SAMPLES = 2000           # that the final score looks at
-ENOUGH = 200                    # pictures of one's own from which a score means something
+from .presets import CHANGEABLE, PRESETS, STUDIES, change, stabilised
+from .scores import ENOUGH, Scores, drawn
 
 
 @audible()
 @explained()
 def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
-          overwrite=False, quiet=False, stabilisers=None, workers="auto", network=None):
+          overwrite=False, quiet=False, stabilisers=None, workers="auto", network=None, score_every=None, save_every=None):
     """Train preset `name`, or play that study, and write the run folder, by default runs/NAME; returns its Path.
 
     name: by default "pictures" for data that are not MNIST's files, and "digits" else.
     stabilisers: {option: value} in place of the preset's own: "spectral_norm": True, "g_lr", "d_lr", "beta1", or an argument
     of GAN. network: {"size", "channels", "width", "latent": number}, for the presets that make networks of any size.
     workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started.
+    score_every: steps from one score of the samples to the next (never). save_every: steps from one checkpoint to the next
+    (every 20 seconds).
     Ctrl-C and SIGTERM end the training after the current step; the results so far are written, then Stopped is raised.
     TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, for an
     option that the preset has no use for, and if the training diverges: the last good checkpoint stays."""
@@ -65,7 +67,8 @@ def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=
     if name in STUDIES:
         _without_effect(name, {"--batch-size": batch_size, "--data": data_folder, "a stabiliser": stabilisers or None,
                                "--device": device if device == "cuda" else None,
-                               "--workers": None if workers in ("auto", 1) else workers, **_options(network)})
+                               "--workers": None if workers in ("auto", 1) else workers, "--score-every": score_every,
+                               "--save-every": save_every, **_options(network)})
         return _study(name, folder, steps, seed, overwrite, say)
     if preset.modes:
         _without_effect(name, {"--data": data_folder})
@@ -81,10 +84,12 @@ def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=
             network |= {"size": real.shape[1], "channels": real.shape[3]}
         gan = stabilised(preset.build(seed, **network), seed, **(stabilisers or {})).to(device)
         umpire.check_images(gan, real, batch_size)
+        every = _every(score_every, save_every, steps, real)
         team.first(lambda: stack.enter_context(prepared(folder, overwrite)))
         config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
                   "data": data_folder and str(data_folder), "images": fingerprint(real), "device": device,
-                  "stabilisers": stabilisers or {}, "network": network, "workers": workers, **versions()}
+                  "stabilisers": stabilisers or {}, "network": network, "workers": workers, **every, "changes": [],
+                  **versions()}
         say(f"{name}: {preset.about}; {steps:,} steps of {batch_size}, seed {seed}")
         return _play(folder, config, gan, real, Frames(gan, steps, real), say, quiet)
 
@@ -96,6 +101,15 @@ def _loaded(team, preset, data_folder, network, say):
         options = {"size": network.get("size"), "channels": network.get("channels"), "say": say}
     team.first(lambda: found.append(preset.load(data_folder, **options)))
     return found[0] if found else preset.load(data_folder, **options | dict.fromkeys(options.keys() & {"say"}))
+
+
+def _every(score_every, save_every, steps, real):
+    """{"score_every", "save_every"}: each a number of steps or None.  TinyganError where nothing would ever be scored."""
+    if score_every is not None and len(real) < ENOUGH:
+        raise TinyganError(f"got --score-every with {len(real)} pictures, expected at least {ENOUGH}, as the score of fewer "
+                           "means nothing: give more of them, or leave --score-every out")
+    return {"score_every": None if score_every is None else integer("--score-every", score_every, 1, steps),
+            "save_every": None if save_every is None else integer("--save-every", save_every, 1)}
 
 
 def _options(network, of_use=()):
@@ -124,11 +138,18 @@ def _study(name, folder, steps, seed, overwrite, say):
 
 @audible()
 @explained()
-def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, workers=None):
+def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, workers=None, stabilisers=None,
+           score_every=None, save_every=None):
     """Go on with the run in `folder` until it has `steps` steps in all, by default the number that it was started with.
 
     workers: by default as many as it had; with another number the bytes differ.
-    TinyganError for a folder without a run, a damaged one, other data than it was begun with, or fewer steps than it has."""
+    stabilisers: {name: value} of presets.CHANGEABLE, from here on. config.json remembers what was changed after which step.
+    TinyganError for a folder without a run, a damaged one, other data than it was begun with, fewer steps than it has, or
+    a stabiliser that only a new run can have."""
+    stabilisers = stabilisers or {}
+    if fixed := sorted(stabilisers.keys() - CHANGEABLE):
+        raise TinyganError(f"got {', '.join(fixed)} for a run that goes on, expected some of {', '.join(sorted(CHANGEABLE))}: "
+                           "start a new run")
     folder, say = Path(folder), silent if quiet else aloud
     with group.of("mpi" if workers == "mpi" else 1) as team:       # forked workers come and go with the training alone
         config = read_config(folder / "config.json")
@@ -146,14 +167,26 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, wor
         if fingerprint(real) != config["images"]:
             raise TinyganError(f"got other data ({fingerprint(real)}), expected those that the run in {folder} was begun "
                                f"with ({brief(config['images'])}): give --data with the folder that it had")
-        config |= {"steps": steps, "workers": workers, **versions()}
+        now = {"steps": steps, "workers": workers,
+               **_every(config["score_every"] if score_every is None else score_every,
+                        config["save_every"] if save_every is None else save_every, steps, real)}
+        new = {name: value for name, value in now.items() if value != config[name]} | stabilisers
+        changes = [past for past in config["changes"] if past["after_step"] <= gan.steps]       # later ones: of steps now lost
+        changes += [{"after_step": gan.steps, **new}] if new else []
+        for past in changes:
+            if past["after_step"] == gan.steps:             # the checkpoint was saved before them
+                change(gan, **{name: past[name] for name in past.keys() & CHANGEABLE})
+        config |= {**now, "changes": changes, **versions()}
         say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")
+        if new:
+            say(f"from here on: {', '.join(f'{name} {value}' for name, value in new.items())}")
         return _play(folder, config, gan, real, Frames(gan, steps, real, folder / "frames.npz"), say, quiet)
 
 
 def _play(folder, config, gan, real, frames, say, quiet):
     """Train, with a checkpoint now and then, and write everything at the end. Only the first rank writes."""
-    keeper, team = Keeper(folder, frames), group.current()
+    scores, team = Scores(folder, config, real, gan.steps), group.current()
+    keeper = Keeper(folder, frames, scores, config["save_every"])
     steps, batch_size = config["steps"], config["batch_size"]
     workers, stopped, begun, start = 1 if team.size > 1 else config["workers"], None, gan.steps, time.perf_counter()
 
@@ -161,6 +194,7 @@ def _play(folder, config, gan, real, frames, say, quiet):
         write_config(folder, config)
         if not gan.steps:
             keeper.save(gan)
+        keeper.keep_best(gan)               # a run may have been killed just before that
 
     def end():
         seconds = time.perf_counter() - start
@@ -169,7 +203,7 @@ def _play(folder, config, gan, real, frames, say, quiet):
         frames.take(gan)
         keeper.save(gan)
         try:
-            _show(gan, real, frames, folder, config, played, say)
+            _show(gan, real, frames, scores, folder, config, played, say)
         except (OSError, TinyganError) as error:
             raise TinyganError(f"{error}. The checkpoint of step {gan.steps} is whole: `tinygan train --resume {folder}` "
                                "draws the pictures again") from error
@@ -178,7 +212,7 @@ def _play(folder, config, gan, real, frames, say, quiet):
     with Progress(steps, gan.steps, batch_size, quiet or team.rank > 0) as progress, stop_after_step() as stop:
         try:
             watch = diagnosis.Watch(real, say)
-            gan.fit(real, steps - gan.steps, batch_size, (progress, frames, keeper, watch, stop), workers)
+            gan.fit(real, steps - gan.steps, batch_size, (progress, frames, scores, keeper, watch, stop), workers)
         except Stopped as signalled:
             stopped = signalled
             team.first(lambda: aloud(f"stopped by {stopped} after step {gan.steps}: writing the results so far; "
@@ -200,38 +234,38 @@ def _choose(device):
     return ("cpu" if not works else "cuda" if device == "auto" else device), reason
 
 
-def _show(gan, real, frames, folder, config, played, say):
+def _show(gan, real, frames, scores, folder, config, played, say):
     """Write the pictures and the numbers. All but `played`, what the training took, can be made again from the checkpoint."""
-    from ..look import animation, likeness, plots, report       # with them comes matplotlib, which lessons need not load with run/
+    from ..look import animation, plots, report       # with them comes matplotlib, which lessons need not load with run/
 
     plots.losses(gan.history, folder / "losses.png")
     taken = [(step, samples.astype(np.float32)) for step, samples in frames.taken]
-    samples, score, real_score, ink = gan.sample(SCORED_SAMPLES, seed=2), None, None, is_ink(config)
-    if real.ndim == 4:
+    points, ink, judge = real.ndim == 2, is_ink(config), scores.judge
+    samples = drawn(gan, real)
+    if not points:
         plots.samples(gan.sample(100, seed=1), folder / "samples.png", ink=ink)
         plots.progress(frames.of_progress(), folder / "progress.png", ink)
         animation.gif(taken, folder / "training.gif", ink)
-    if config["images"] in data.DIGITS:
-        score, real_score = metrics.score(samples), metrics.real_score(SCORED_SAMPLES)
-    elif real.ndim == 4 and len(real) >= ENOUGH:
-        judge = likeness.Judge(real)
-        score, real_score = judge.score(samples), judge.real
+    else:
+        plots.scatter(samples, folder / "samples.png", real[:len(samples)])
+    score, real_score = (judge.score(samples), judge.real) if judge else (None, None)
     if score:
         say(f"samples       {score}")
+    if real_score:
         say(f"real {'digits  ' if config['images'] in data.DIGITS else 'pictures'} {real_score}")
-    if real.ndim == 2:
-        plots.scatter(gan.sample(2500, seed=1), folder / "samples.png", real[:2500])
-    modes = PRESETS[config["preset"]].modes and metrics.mode_score(gan.sample(2500, seed=1), *PRESETS[config["preset"]].modes)
-    if modes:
-        say(f"samples       {modes}")
+    if scores.taken:
+        plots.scores(scores.taken, scores.best["step"], folder / "scores.png", real_score)
+        say(f"best          step {scores.best['step']:,}, kept as best.npz: tinygan sample {folder} --best")
     if frames.landscapes:
         figures = [plots.landscape(step, made, real[:1000], *seen, frames.extent, gan.loss in BELIEFS)
                    for (step, made), seen in zip(taken, frames.landscapes)]
         plots.save(figures[-1], folder / "landscape.png")
         animation.landscape_gif(figures, folder / "training.gif")
-    found = {"samples": score or modes, "real": real_score}
+    found = {"samples": score, "real": real_score}
     write_text(folder / "result.json", json.dumps({"steps": gan.steps, **played, "command": shlex.join(sys.argv), **versions(),
-                                                   **{name: it and asdict(it) for name, it in found.items()}}, indent=1) + "\n")
+                                                   **{name: it and asdict(it) for name, it in found.items()},
+                                                   "scores": scores.taken, "best": scores.best}, indent=1) + "\n")
+    score = None if points else score                               # the page has no table of modes
     findings = diagnosis.findings(gan.history, samples, real, score, real_score)
     report.write(folder / "report.html", title=f"tinygan: {config['preset']}", config=config | played, history=gan.history,
                  frames=taken, samples=samples[:100] if real.ndim == 4 else samples, real=real, score=score,

@@ -20,23 +20,32 @@ SAVE_EVERY = 20.0                                           # seconds between tw
 
 
 class Keeper:
-    """A callback that saves the run every few seconds. The frames are written first: no checkpoint is ahead of its frames,
-    and frames that are ahead of the checkpoint are dropped when the run goes on."""
+    """A callback that saves the run every few steps or seconds, and where its score is the best so far. Frames and scores are
+    written first: no checkpoint is ahead of them, and those that are ahead of it are dropped when the run goes on."""
 
-    def __init__(self, folder, frames):
-        self.folder, self.frames, self.saved, self.last = folder, frames, 0, time.monotonic()
+    def __init__(self, folder, frames, scores, every):
+        self.folder, self.frames, self.scores, self.every = folder, frames, scores, every
+        self.saved, self.last = 0, time.monotonic()
 
     def __call__(self, gan, metrics):
-        if time.monotonic() - self.last >= SAVE_EVERY:
+        due = gan.steps % self.every == 0 if self.every else time.monotonic() - self.last >= SAVE_EVERY
+        if due or self.scores.best_is(gan.steps):
             self.save(gan)
 
     def save(self, gan):
         self.frames.save(self.folder / "frames.npz")
+        self.scores.save()
         gan.save(self.folder / "checkpoint.npz")
+        self.keep_best(gan)
         rows = zip(*gan.history.values())
         lines = [",".join(["step", *gan.history])] + [",".join(map(repr, [k, *row])) for k, row in enumerate(rows, 1)]
         write_text(self.folder / "metrics.csv", "\n".join(lines) + "\n")
         self.saved, self.last = gan.steps, time.monotonic()
+
+    def keep_best(self, gan):
+        """Give the checkpoint of this step the second name best.npz, if it is the best."""
+        if self.scores.best_is(gan.steps):
+            checkpoint.link(self.folder / "checkpoint.npz", self.folder / "best.npz")
 
 
 class Frames:

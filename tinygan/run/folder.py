@@ -6,6 +6,9 @@ import json
 import os
 import platform
 import re
+import signal
+import sys
+import threading
 import zlib
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -18,11 +21,14 @@ from ..look.files import write_text
 from .presets import PRESETS, STUDIES
 
 CONFIG_TYPES = {"preset": str, "steps": int, "batch_size": int, "seed": int, "data": (str, type(None)), "images": str,
-                "workers": int, "network": dict}
+                "workers": int, "network": dict, "score_every": (int, type(None)), "save_every": (int, type(None)),
+                "changes": list}
+OLDER = {"workers": 1, "network": {}, "score_every": None, "save_every": None, "changes": []}      # runs that do not say
 ALWAYS = {"steps", "seed", "tinygan", "python", "numpy", "system"}      # what each config.json has, a lesson's too
-OWN = re.compile(r"""(unfinished-)?(
-    (config|result)\.json | checkpoint(\.previous)?\.npz | frames\.npz | metrics\.csv | report\.html | training\.gif      # a training
-    | (samples|progress|losses|landscape)\.png | samples-\d+-\d+\.png | walk-\d+-\d+\.(gif|png)                # and sample
+OWN = re.compile(r"""(unfinished-([0-9a-f]{8}-)?)?(
+    (config|result|scores)\.json | (checkpoint(\.previous)?|frames|best)\.npz | metrics\.csv | report\.html | training\.gif
+    | (samples|progress|losses|landscape|scores)\.png                                                          # a training
+    | (best-)?(samples-\d+-\d+\.png | walk-\d+-\d+\.(gif|png))                                                # and sample
     | (rates|results|game)\.csv | (portrait|optimal|game)\.png | (portrait|game)\.gif                           # a study
     | results\.(json|md) | (projection|planes|stripes|nothing|codes|labelled|errors|maps|reconstructed|walk|arithmetic
     |unit|gradient|nearest|overlap|vae|pairs|styles)\.png                                                      # a lesson
@@ -48,11 +54,13 @@ def prepare(folder, overwrite):
 
 @contextmanager
 def prepared(folder, overwrite):
-    """prepare(), and a block that fails before there is a checkpoint leaves nothing: the mended call finds the place free."""
+    """prepare(), and a block that fails before there is a checkpoint leaves nothing: the mended call finds the place free.
+    So does one that is ended by Ctrl-C or by SIGTERM."""
     new = not os.path.lexists(folder)
     prepare(folder, overwrite)
     try:
-        yield
+        with _ended_by_sigterm():
+            yield
     except BaseException:
         if not (folder / "checkpoint.npz").exists():
             with suppress(OSError):
@@ -60,6 +68,20 @@ def prepared(folder, overwrite):
                 if new:
                     folder.rmdir()
         raise
+
+
+@contextmanager
+def _ended_by_sigterm():
+    """Inside of the block SIGTERM raises SystemExit(128 + its number), so that what cleans up at Ctrl-C cleans up here too.
+    A handler of somebody's own, or none that Python knows, is left alone; no thread but the main one may set any."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _not_ours(folder):
@@ -102,14 +124,15 @@ def read_config(path):
         if path.stat().st_size > 1 << 20:
             raise ValueError("it is larger than 1 MB")
         config = json.loads(path.read_text(encoding="utf-8"))
-        config.setdefault("workers", 1)                     # older runs had one
-        config.setdefault("network", {})
+        config |= {key: value for key, value in OLDER.items() if key not in config}
         if config["preset"] in STUDIES:
             raise TinyganError(f"{path.parent} holds the study {config['preset']}, which takes seconds and is not "
                                f"resumed: run `tinygan train {config['preset']} --out {path.parent} --overwrite`")
         for key, kind in CONFIG_TYPES.items():
             if not isinstance(config[key], kind) or isinstance(config[key], bool):
                 raise ValueError(f"its {key} is {config[key]!r}")
+        if not all(isinstance(change["after_step"], int) for change in config["changes"]):
+            raise ValueError(f"its changes are {config['changes']!r}")
         if config["preset"] not in PRESETS or min(config[key] for key in ("steps", "batch_size", "workers")) < 1:
             raise ValueError(f"it is a run of {config['preset']!r}, {config['steps']} steps of {config['batch_size']}")
         return config

@@ -9,7 +9,7 @@ from ..errors import TinyganError, plain_number
 from ..optim import Adam
 from ..theory import dirac, gauss1d
 from ..training import GAN
-from ..umpire import Rules
+from ..umpire import Rules, check_loss
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def _grid(seed):
 PRESETS = {
     "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _small, 3000, 32,
                      network=("width", "latent")),
-    "mnist": Preset("the 60,000 digits of MNIST (downloaded, or --data DIR), the default recipe", _mnist, _small, 10000, 32,
+    "mnist": Preset("MNIST's 60,000 digits (downloaded, or --data DIR), default recipe", _mnist, _small, 10000, 32,
                     network=("width", "latent")),
-    "pictures": Preset("pictures of your own: --data with a folder of images, an array or an idx file", _pictures, _small,
+    "pictures": Preset("pictures of your own: --data with a folder, an array or an idx file", _pictures, _small,
                        5000, network=("size", "channels", "width", "latent")),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
     "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _ring, 8000, 100,
@@ -99,10 +99,25 @@ STUDIES = {
 }
 
 
-def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, loss=None, beta1=None, **rules):
+# What a run can be given later too. Another averaging would need a mean of weights that are gone.
+CHANGEABLE = {"g_lr", "d_lr", *Rules.names()} - {"averaging"}
+
+
+def stabilised(gan, seed, spectral_norm=False, loss=None, beta1=None, **others):
     """The GAN with what is asked for in place of its own."""
     if spectral_norm:
         gan.discriminator = layers.spectral_norm(gan.discriminator, np.random.default_rng([seed, 2]))
+    gan.loss = loss or gan.loss
+    if beta1 is not None:
+        for optimiser in (gan.g_optimizer, gan.d_optimizer):
+            optimiser.betas = plain_number("beta1", beta1, 0, 1), optimiser.betas[1]
+    change(gan, **others)
+    return GAN(gan.generator, gan.discriminator, gan.latent, gan.loss, gan.g_optimizer, gan.d_optimizer, seed=seed,
+               **asdict(gan.rules))
+
+
+def change(gan, g_lr=None, d_lr=None, **rules):
+    """Give the GAN other learning rates and rules."""
     rules = {name: value or getattr(Rules, name) for name, value in rules.items()}          # 0 switches a rule off
     if rules.get("noise_steps") and not rules.get("instance_noise", gan.instance_noise):
         raise TinyganError(f"got noise_steps {rules['noise_steps']} and no instance noise that could fall over them, expected "
@@ -111,7 +126,5 @@ def stabilised(gan, seed, spectral_norm=False, g_lr=None, d_lr=None, loss=None, 
         if lr is not None and not plain_number(name, lr):
             raise TinyganError(f"got {name} {lr}, expected a number above 0: try 0.001")
         optimiser.lr = optimiser.lr if lr is None else plain_number(name, lr)
-        if beta1 is not None:
-            optimiser.betas = plain_number("beta1", beta1, 0, 1), optimiser.betas[1]
-    return GAN(gan.generator, gan.discriminator, gan.latent, loss or gan.loss, gan.g_optimizer, gan.d_optimizer, seed=seed,
-               **asdict(gan.rules) | rules)
+    gan.rules = Rules(**asdict(gan.rules) | rules)
+    check_loss(gan.loss, gan.rules)

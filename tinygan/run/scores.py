@@ -1,0 +1,94 @@
+"""How good the samples of a run are: at its end and, with --score-every, on the way, where the best checkpoint is kept."""
+import json
+from dataclasses import asdict
+from functools import cached_property
+from typing import Callable, NamedTuple
+
+import numpy as np
+
+from .. import data, umpire
+from ..errors import TinyganError, brief
+from ..look import likeness, metrics
+from ..look.files import write_text
+from .presets import PRESETS
+
+IMAGES, POINTS = 2000, 2500     # that are drawn at the end of a run; of points as many as in the literature
+SEED = 2                        # of their noise
+ENOUGH = 200                    # pictures of one's own from which a score means something
+PIECE = 50                      # samples that are made at a time on the way
+
+
+class Judge(NamedTuple):
+    """What samples are scored by."""
+    n: int              # how many it looks at
+    score: Callable     # samples → their Score, Likeness or ModeScore
+    real: object        # the same of as many real pictures; None for points
+
+
+def judge(config, real):
+    """The Judge for a run's data: digits' own, one that is trained now for other pictures, or the modes of a mixture.
+    None where there are too few pictures."""
+    if modes := PRESETS[config["preset"]].modes:
+        return Judge(POINTS, lambda points: metrics.mode_score(points, *modes), None)
+    if config["images"] in data.DIGITS:
+        return Judge(IMAGES, metrics.score, metrics.real_score(IMAGES))
+    if real.ndim == 4 and len(real) >= ENOUGH:
+        trained = likeness.Judge(real)
+        return Judge(trained.n, trained.score, trained.real)
+
+
+def drawn(gan, real):
+    """The samples that a run's end is judged by."""
+    return gan.sample(POINTS if real.ndim == 2 else IMAGES, SEED)
+
+
+def better(row):
+    """The larger, the better: of pictures the Fréchet distance counts, of points the modes, then how exactly they are hit."""
+    return (row["modes"], row["quality"]) if "modes" in row else (-row["frechet"],)
+
+
+class Scores:
+    """A callback that scores the samples every few steps. It has noise of its own, so the game is the same with and without.
+
+    taken: [{"step": …, and what the score found}], which scores.json keeps. Those after step `begun` are forgotten."""
+
+    def __init__(self, folder, config, real, begun):
+        self.path, self.config, self.data, self.every = folder / "scores.json", config, real, config["score_every"]
+        self.taken = [row for row in self._read() if row["step"] <= begun]
+
+    @cached_property
+    def judge(self):
+        """The Judge, made once, when it is first needed."""
+        return judge(self.config, self.data)
+
+    def __call__(self, gan, metrics):
+        if self.every and gan.steps % self.every == 0:
+            umpire.check_finite(gan)
+            z = np.random.default_rng(SEED).standard_normal((self.judge.n, gan.latent))
+            samples = np.concatenate([gan.generate(z[k:k + PIECE]) for k in range(0, len(z), PIECE)])
+            self.taken.append({"step": gan.steps, **asdict(self.judge.score(samples))})
+
+    @property
+    def best(self):
+        """The first of those that no other is better than; None if there is none."""
+        return max(self.taken, key=better, default=None)
+
+    def best_is(self, step):
+        """Is this the step that was scored last, and the best?"""
+        return bool(self.taken) and self.taken[-1]["step"] == step == self.best["step"]
+
+    def save(self):
+        if self.every:
+            write_text(self.path, json.dumps(self.taken, indent=1) + "\n")
+
+    def _read(self):
+        try:
+            taken = json.loads(self.path.read_text(encoding="utf-8"))
+            if not all(isinstance(row["step"], int) and better(row) for row in taken):
+                raise ValueError("a step is no whole number")
+            return taken
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise TinyganError(f"{self.path} is damaged ({type(error).__name__}: {brief(error)}): remove it, and the scores "
+                               "begin anew") from error
