@@ -3,6 +3,7 @@ import ast
 import json
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,36 @@ from tinygan.run import folder
 @pytest.mark.parametrize("name", lessons.LESSONS)
 def test_a_few_steps_of(name, tmp_path, capsys):
     pytest.importorskip("sklearn", reason="pip install '.[lessons]'")
-    rows = lessons.run(name, tmp_path / "run", steps=3)
+    rows = lessons.run(name, tmp_path / "run", steps=3, html=True)
     assert rows == [lessons.Row(**row) for row in json.loads((tmp_path / "run" / "results.json").read_text())]
     assert len(rows) >= 2 and list((tmp_path / "run").glob("*.png"))
     page = (tmp_path / "run" / "results.md").read_text().replace("\\|", "|")
     assert all(f"| {row.what} | {row} |" in page for row in rows)
     assert all(map(folder._is_own, (tmp_path / "run").iterdir()))          # so that --overwrite may replace it
     said = capsys.readouterr().out
-    assert lessons.about(name) in said and all(str(row) in said for row in rows)
+    assert lessons.about(name) in said and all(said.count(f"{row.what}: {row}") == 1 for row in rows) and "| ---" not in said
+    page = ET.fromstring((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    text, images = "".join(page.itertext()), page.findall(".//img")
+    assert lessons.about(name) == page.find(".//h1").text and all(row.what in text and str(row) in text for row in rows)
+    assert len(images) == len(list((tmp_path / "run").glob("*.png")))
+    assert (page.find(".//math") is None) == (name in ("augmentation", "inside"))
+    assert all(image.get("src").startswith("data:image/png;base64,iVBOR") for image in images)
+    source = Path(lessons.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    assert page.find(".//pre[@class='code']").text == source[source.index('"""', 3) + 3:].strip()
+
+
+@pytest.mark.parametrize("quiet, terminal, bars", [(False, True, 1), (True, True, 0), (False, False, 0)])
+def test_a_bar_in_a_terminal_and_words_above_it(quiet, terminal, bars, tmp_path, monkeypatch, capsys):
+    def lesson(it):
+        for step in lessons.rounds(it.steps(3, 5)):
+            it.say(f"at {step}")
+
+    monkeypatch.setattr("tinygan.lessons.vae.lesson", lesson)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    lessons.run("vae", tmp_path / "run", quiet=quiet)
+    told = capsys.readouterr()
+    assert ("0/3" in told.err) == bool(bars) and told.out.count("\nat ") == 3 * (not quiet)
+    assert list(lessons.rounds(4)) == [0, 1, 2, 3] and capsys.readouterr().err == ""         # none outside of a lesson
 
 
 def test_the_list_has_a_line_for_each(capsys):

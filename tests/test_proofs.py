@@ -11,7 +11,7 @@ import tinygan as tg
 from tinygan import conv, fast, layers, losses, models, norm, ops, optim, proofs, tensor, training
 from tinygan.checkpoint import networks
 from tinygan.cli import main
-from tinygan.proofs import mathml
+from tinygan.proofs import mathml, prose
 
 CASES = {case.name: case for case in proofs.cases()}
 PAIRS = [(name, order) for name, case in CASES.items() for order in case.orders]
@@ -217,6 +217,18 @@ def test_the_page_has_every_case_and_needs_nothing_but_itself(proved, tmp_path):
         function, _, detail = name.partition(": ")
         assert function in text and detail in text and case.place in text
     assert page.count("<math") > 100 and page.count("WRONG\"") == 0
+    assert page.count("<main>") == page.count("<h1>") == 1 and page.count("<article>") == page.count("<h3>") > 60
+    assert {text for text in re.findall(r"<th(?! scope=).*?>", page)} == set()
+
+
+def test_no_two_dots_of_a_proof_touch(proved):
+    for proof in proved.values():
+        svg = re.search("<svg.*?</svg>", proofs.page([proof])).group()
+        dots = [(float(x), float(y)) for x, y in re.findall(r'cx="(\S+)" cy="(\S+)"', svg)]
+        assert len(dots) == len(proof.rows)
+        assert all(np.hypot(a - c, b - d) > 5.2 for k, (a, b) in enumerate(dots) for c, d in dots[:k])
+        top, height = (float(number) for number in re.search(r'viewBox="0 (\S+) 138 (\d+)"', svg).groups())
+        assert all(top + 2.6 <= y <= top + height - 2.6 for _, y in dots)
 
 
 def test_check_prints_and_counts(capsys, tmp_path, monkeypatch):
@@ -249,12 +261,46 @@ def test_a_wrong_name_or_order_or_device_is_told(name, order, where, message):
     ("x̂ = x̄", ["<mover accent=\"true\"><mrow><mi>x</mi></mrow><mo>^</mo></mover>", "<mo>¯</mo>"]),
     ("β₁ᵗ", ["<msub><mrow><mi>β</mi></mrow><mn>1</mn></msub>", "<mi>t</mi>"]),
     ("p = e^(a_k) / Σ_j e^(a_j)", ["<mfrac><msup>", "<munder><mo>∑</mo><mi>j</mi></munder>"]),
+    ("min_{G, E} max_D", ["<msub><mrow><mi>min</mi></mrow><mrow><mi>G</mi><mo>,</mo>", "<mrow><mi>max</mi></mrow><mi>D</mi>"]),
+    ("p(y = k | x) = |a|", ["<mi>k</mi><mo>|</mo><mi>x</mi>",
+                            '<mo fence="true">|</mo><mrow><mi>a</mi></mrow><mo fence="true">|</mo>']),
     ("y = x where x > 0", ["<mtext>\u00a0where\u00a0</mtext>", "<mo>&gt;</mo>"]),
 ])
 def test_equations_become_mathml(text, parts):
     math = mathml.mathml(text)
     ET.fromstring(math)
     assert all(part in math for part in parts), math
+
+
+def test_a_docstring_becomes_paragraphs_equations_and_lists():
+    html = prose.html_of("""One `name` & another.
+
+    y = x²        where all is well
+    and so on, to y = x.
+
+    x, z      the first, on
+              two lines
+    width_of_all    w = 2·x
+
+    As y = x, it is so.
+    """)
+    equation = f'<div class="equation">{mathml.mathml("y = x²")}<span class="note">where all is well</span></div>'
+    ET.fromstring(f"<html>{html}</html>")
+    assert html == (f"<p>One <code>name</code> &amp; another.</p>{equation}<p>and so on, to y = x.</p>"
+                    "<dl><dt>x, z</dt><dd>the first, on two lines</dd>"
+                    f"<dt>width_of_all</dt><dd>{prose.equation('w = 2·x')}</dd></dl><p>As y = x, it is so.</p>")
+    assert prose.html_of("1   |  b <") == "<pre>1   |  b &lt;</pre>"
+
+
+def test_a_long_equation_can_be_broken_before_its_signs_and_in_its_words():
+    math = mathml.mathml("∂y/∂x is 1 for the largest of all, 0 for the others = a + (b + c)·d")
+    ET.fromstring(math)
+    parts = re.sub(r"</?math.*?>|</?mrow>", "", math).split("<wbr/>")
+    assert [" ".join(part.split()) for part in parts[1:6:2]] == ["is", "for the largest of all,", "for the others"]
+    assert parts[3].endswith(", ") and parts[6:] == [
+        '<mo form="infix">=</mo><mi>a</mi>', '<mo form="infix">+</mo><mo fence="true">(</mo><mi>b</mi><mo>+</mo><mi>c</mi>'
+        '<mo fence="true">)</mo>', '<mo form="infix">·</mo><mi>d</mi></span>']
+    assert mathml.mathml("y = a + (b + c)·d").count("<math") == 1
 
 
 @pytest.mark.parametrize("text", ["y = (a", "y = a)", "a ≈ b", "√", "x_", "y = |a"])

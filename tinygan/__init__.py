@@ -11,6 +11,8 @@ from .fast import plain
 from .gradcheck import GradientError, check_gradients
 from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential,
                      Sigmoid, Softplus, SpectralNorm, Tanh, seed)
+from .look import cell
+from .look.tape import draw
 from .module import Module
 from .optim import SGD, Adam
 from .tensor import Tensor, grad, no_grad

@@ -72,13 +72,13 @@ def same_kind(a, b):
                            "move one with tg.to_device(), a network with network.to()")
 
 
-def to_numpy(x):
+def to_numpy(x) -> np.ndarray:
     """A NumPy array with the values of x, an array or a Tensor; a copy from the GPU, the array itself otherwise."""
     array = x if is_array(x) else getattr(x, "data", x)
     return array.get() if is_array(array) and device_of(array) == "cuda" else np.asarray(array)
 
 
-def to_device(x, device):
+def to_device(x, device: str) -> np.ndarray:
     """The array x (or a Tensor's) on `device`, "cpu" or "cuda".  TinyganError if there is no such device."""
     array = x if is_array(x) else getattr(x, "data", x)
     if device == "cpu":
@@ -96,7 +96,7 @@ def like(values, array):
     return values if device_of(values) == device_of(array) else to_device(values, device_of(array))
 
 
-def available(device):
+def available(device: str) -> tuple[bool, str]:
     """(can it be used?, the reason): for "cuda" a device was found and tiny kernels really ran.
 
     That it works is remembered, as asking makes the host wait for the device; that it does not is not."""

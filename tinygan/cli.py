@@ -136,6 +136,7 @@ def _parser():
     lesson.add_argument("--steps", type=int, metavar="N", help="no training may take more: a quick look")
     lesson.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything that is random (0)")
     lesson.add_argument("--out", type=Path, metavar="DIR", help="the folder (runs/lesson-NAME)")
+    lesson.add_argument("--html", action="store_true", help="write everything on one page too: report.html")
     lesson.add_argument("--overwrite", action="store_true", help="replace a folder that exists")
     lesson.add_argument("--quiet", action="store_true", help="print errors only")
     lesson.set_defaults(command=_lesson)
@@ -196,13 +197,13 @@ def _train(options):
 
 def _lesson(options):
     if options.name is None:
-        if options.full or options.data or options.out or options.steps is not None or options.overwrite:
+        if options.full or options.data or options.out or options.steps is not None or options.overwrite or options.html:
             raise TinyganError("got options and no lesson, expected the name of one: choose one of "
                                f"{', '.join(lessons.LESSONS)}")
         print("\n".join(f"  {name:16} {lessons.about(name)}" for name in lessons.LESSONS))
         return
     lessons.run(options.name, options.out, options.seed, options.full, options.data, options.steps, options.overwrite,
-                options.quiet)
+                options.quiet, options.html)
 
 
 def _sample(options):

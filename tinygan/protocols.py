@@ -8,7 +8,7 @@ import operator
 import numpy as np
 
 from .backend import is_number, number_like, to_numpy
-from .errors import TinyganError
+from .errors import TinyganError, brief
 from .tensor import Tensor, record
 
 
@@ -49,7 +49,8 @@ Tensor.item = Tensor.__float__ = item
 Tensor.__int__, Tensor.__bool__ = lambda x: int(item(x)), lambda x: bool(item(x))
 Tensor.__len__ = lambda x: len(x.data)
 Tensor.__format__ = lambda x, spec: format(item(x), spec) if spec else str(x)
-Tensor.__repr__ = lambda x: f"Tensor({x.data}, shape={x.shape}, dtype={x.dtype}, requires_grad={x.requires_grad})"
+Tensor.__str__ = lambda x: f"Tensor({x.data}, shape={x.shape}, dtype={x.dtype}, requires_grad={x.requires_grad})"
+Tensor.__repr__ = lambda x: f"Tensor({brief(x.data, 40)}, shape={x.shape}, dtype={x.dtype}, requires_grad={x.requires_grad})"
 Tensor.__pos__, Tensor.__rpow__ = lambda x: x, exponential
 Tensor.__array__, Tensor.__array_function__ = as_array, numpy_function
 for _name in ("__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__"):          # Tensors are still hashed by identity

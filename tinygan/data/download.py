@@ -30,7 +30,7 @@ FILES = {
 WITHOUT_NETWORK = "give --data DIR with the four files, or use the 5,000 digits in the package (`tinygan train digits`)"
 
 
-def download_mnist(cache=None, progress=True):
+def download_mnist(cache=None, progress=True) -> Path:
     """The folder, for mnist_folder, that holds the four MNIST files; those not there yet are fetched.
 
     The folder is `cache`, or else tinygan/mnist where the system keeps caches. A file gets its name there only after its

@@ -17,19 +17,19 @@ DIGITS = {"5000×28×28×1, crc32 92fac3a4", "60000×28×28×1, crc32 370f0c6f"}
 SPLITS = {"train": "train", "test": "t10k"}             # how the file names begin
 
 
-def digits():
+def digits() -> tuple[np.ndarray, np.ndarray]:
     """5,000 digits to train on, 500 of each class: (images, labels). They come with the package."""
     return _packaged("images", "labels")
 
 
-def held_out_digits():
+def held_out_digits() -> tuple[np.ndarray, np.ndarray]:
     """1,000 digits of the MNIST test set, 100 of each class: (images, labels).
 
     No model trains on them: they are the real side when the quality of samples is measured."""
     return _packaged("test_images", "test_labels")
 
 
-def mnist_folder(directory, split="train"):
+def mnist_folder(directory, split="train") -> tuple[np.ndarray, np.ndarray]:
     """The 60,000 digits of the "train" split or the 10,000 of "test" from a folder: (images, labels).
 
     The folder holds the published files, packed or unpacked: train-images-idx3-ubyte.gz and the three others.

@@ -20,7 +20,7 @@ LARGEST = 2 ** 30           # bytes, twice what the largest set of this kind hol
 PIECE = 2 ** 18             # bytes that are read at a time
 
 
-def read_idx(path):
+def read_idx(path) -> np.ndarray:
     """The array in one idx file: uint8 (N,) from a label file, (N, H, W) from an image file.
 
     The file may be gzip-compressed: its content decides, not its name. What is held in memory is never more than the

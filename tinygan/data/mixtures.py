@@ -16,14 +16,14 @@ GRID_MEANS = np.array([(x, y) for x in _steps for y in _steps], dtype=np.float32
 GRID_SIGMA = 0.05
 
 
-def ring(n=100_000, seed=0):
+def ring(n=100_000, seed=0) -> tuple[np.ndarray, np.ndarray]:
     """x = μ_k + 0.01·ε, μ_k one of 8 points on the unit circle: n points, float32 (n, 2), and their k, int64 (n,).
 
     μ_k is row k of RING_MEANS."""
     return _mixture(RING_MEANS, RING_SIGMA, n, seed)
 
 
-def grid(n=100_000, seed=0):
+def grid(n=100_000, seed=0) -> tuple[np.ndarray, np.ndarray]:
     """x = μ_k + 0.05·ε, μ_k one of 25 points in {−4, −2, 0, 2, 4}²: n points, float32 (n, 2), and their k, int64 (n,).
 
     μ_k is row k of GRID_MEANS."""

@@ -24,7 +24,7 @@ PIECE = 256                 # pictures of an array that are converted at a time
 REMEDY = "allow writing there, or set XDG_CACHE_HOME to another folder"
 
 
-def images(path, size=None, channels=None, say=None):
+def images(path, size=None, channels=None, say=None) -> np.ndarray:
     """Pictures as float32 (N, size, size, channels) in [−1, 1], a read-only array that lies in a file.
 
     path       a folder of PNG, JPEG, WebP, GIF, BMP or TIFF files, at any depth; a .npy or .npz file with an array

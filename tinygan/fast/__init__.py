@@ -10,13 +10,14 @@ walks the lines that the text explains.
     norm.py         batch normalisation in two passes over the data each way
 """
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 _here = threading.local()
 
 
 @contextmanager
-def plain():
+def plain() -> Iterator[None]:
     """with plain(): the book itself runs, in this thread: plain kernels, and every derivative as it is written.
 
     Some twenty-five times slower than the fast kernels, and equal to them but for rounding."""

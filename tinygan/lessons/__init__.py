@@ -8,11 +8,14 @@ import ast
 import functools
 import importlib
 import json
+import sys
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from .. import data, group
 from ..errors import TinyganError, integer, seed_of
@@ -24,6 +27,7 @@ from ..tensor import no_grad
 LESSONS = ("conditional", "semi_supervised", "clusters", "features", "augmentation", "inside", "vae", "translation")
 NEEDED = {"clusters": ("scipy", "sklearn"), "features": ("sklearn",), "augmentation": ("scipy",), "inside": ("sklearn",),
           "translation": ("scipy",)}        # libraries that the lesson asks for when it has come that far
+_heard = ContextVar("heard", default=False)         # is this within run(), and not a quiet one?
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ def written(form, value, spread=None):
 class Lesson:
     """What a lesson works with, and where its outcome goes."""
     folder: Path                    # for its pictures
-    train: tuple                    # (images (N, 28, 28, 1) in [−1, 1], labels (N,))
-    test: tuple                     # the same of digits that nothing may be trained on
+    train: tuple = field(repr=False)    # (images (N, 28, 28, 1) in [−1, 1], labels (N,))
+    test: tuple = field(repr=False)     # the same of digits that nothing may be trained on
     seed: int = 0
     full: bool = False
     limit: int = None               # of the steps of every training, for a quick look
@@ -94,6 +98,18 @@ def together(batch):
     return decorated
 
 
+def rounds(steps):
+    """range(steps), with a bar that says how far the training is, where run() is heard in a terminal or a notebook."""
+    seen = _heard.get() and group.current().rank == 0 and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    return tqdm(range(steps), unit="step", leave=False, dynamic_ncols=True, disable=not seen)
+
+
+def _say(text):
+    """aloud(), above the bar, if there is one."""
+    with tqdm.external_write_mode():
+        aloud(text)
+
+
 def share(*batches):
     """This process's rows of each batch, arrays or Tensors (N, …), as a list."""
     return [group.current().share(batch) for batch in batches]
@@ -112,27 +128,34 @@ def about(name):
 
 
 @audible()
-def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwrite=False, quiet=False):
+def run(name, out=None, seed=0, full=False, data_folder=None, steps=None, overwrite=False, quiet=False, html=False):
     """Run a lesson and write its folder, by default runs/lesson-NAME: config.json, results.json, results.md, its pictures.
 
     full: on the 60,000 + 10,000 digits of MNIST, downloaded unless a folder is given; else on the packaged 5,000 + 1,000.
-    steps: no training may take more, for a quick look. Returns the rows of the outcome.
+    steps: no training may take more, for a quick look. html: everything on one page too, report.html.
+    Returns the rows of the outcome.
     TinyganError for an unknown lesson, a folder that exists (unless overwrite), a missing library or missing data."""
     if name not in LESSONS:
         raise TinyganError(f"there is no lesson {name!r}: choose one of {', '.join(LESSONS)}")
     seed, steps = seed_of(seed), None if steps is None else integer("--steps", steps, 1)
-    module, folder, say = _with_its_libraries(name), Path(out or f"runs/lesson-{name}"), silent if quiet else aloud
+    module, folder, say = _with_its_libraries(name), Path(out or f"runs/lesson-{name}"), silent if quiet else _say
     train, test = _digits(full, data_folder)
     it = Lesson(folder, train, test, seed, full, steps, say)
     with prepared(folder, overwrite):
         write_config(folder, {"lesson": name, "seed": seed, "full": full, "steps": steps, "train": fingerprint(train[0]),
                               "test": fingerprint(test[0]), **versions()})
         say(f"{name}: {about(name)}")
-        module.lesson(it)
+        context = copy_context()
+        context.run(_heard.set, not quiet)
+        context.run(module.lesson, it)
         write_text(folder / "results.json", json.dumps([vars(row) for row in it.rows], indent=1, ensure_ascii=False) + "\n")
-        outcome = "\n".join(table(("", "here", "published"), [(row.what, row, row.published) for row in it.rows])) + "\n"
-        write_text(folder / "results.md", outcome)
-    say(f"\n{outcome}\nwritten to {folder}/: {contents(folder)}")
+        outcome = table(("", "here", "published"), [(row.what, row, row.published) for row in it.rows])
+        write_text(folder / "results.md", "\n".join(outcome) + "\n")
+        if html:
+            from .page import html_of               # it loads all that is proved
+            pictures = sorted(folder.glob("*.png"), key=lambda path: path.stat().st_mtime_ns)
+            write_text(folder / "report.html", html_of(name, it.rows, pictures))
+    say(f"written to {folder}/: {contents(folder)}")
     return it.rows
 
 

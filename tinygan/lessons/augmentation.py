@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 import tinygan as tg
 from tinygan.look import metrics, plots
 
-from . import descend
+from . import descend, rounds
 from .conditional import LATENT, Projection, draw, train as train_gan
 from .semi_supervised import choose
 
@@ -39,7 +39,7 @@ SAMPLES_PER_CLASS = 500
 def train(network, batch, steps):
     """Train the network; batch() gives images and labels. The learning rate falls in a straight line to 0."""
     adam = tg.Adam(network.parameters(), LR, betas=(0.9, 0.999))
-    for step in range(steps):
+    for step in rounds(steps):
         images, labels = batch()
         descend(adam, tg.losses.cross_entropy(network(images), labels), fraction=1 - step / steps)
 

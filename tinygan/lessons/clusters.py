@@ -34,7 +34,7 @@ from tinygan import group
 from tinygan.look import plots
 from tinygan.losses import cross_entropy, discriminator_loss, generator_loss
 
-from . import descend, outputs, share, together
+from . import descend, outputs, rounds, share, together
 
 K, LATENT, BATCH = 10, 62, 64
 SIGMA, LAMBDA, NOISE = 0.3, 0.3, 0.3    # deviation of z, λ, deviation of the noise that Q sees
@@ -76,16 +76,16 @@ def makers_loss(G, f, D, Q, z, codes, noise):
 def train(G, f, D, Q, images, steps, rng, say):
     """The game with the code. No labels come in here."""
     d_adam, g_adam = tg.Adam(f.parameters() + D.parameters(), D_LR), tg.Adam(G.parameters() + Q.parameters(), G_LR)
-    for step in range(1, steps + 1):
+    for step in rounds(steps):
         batch = images[rng.integers(0, len(images), BATCH)]
         x, z = share(batch, draw(BATCH, rng)[0])
         descend(d_adam, discriminator_loss(D(f(x)), D(f(G(z).detach()))))
         z, codes, noise = share(*draw(BATCH, rng), normal(NOISE, batch.shape, rng))
         loss, guess = makers_loss(G, f, D, Q, z, codes, noise)
         descend(g_adam, loss)
-        if step % 500 == 0:
+        if (step + 1) % 500 == 0:
             guess = group.current().mean(guess.data)
-            say(f"step {step:,}: at least {np.log(K) - float(guess):.2f} of {np.log(K):.2f} nats of the code are visible")
+            say(f"step {step + 1:,}: at least {np.log(K) - float(guess):.2f} of {np.log(K):.2f} nats of the code are visible")
 
 
 def agreement(clusters, labels):

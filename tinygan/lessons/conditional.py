@@ -32,7 +32,7 @@ import numpy as np
 import tinygan as tg
 from tinygan.look import metrics, plots
 
-from . import descend, share, together
+from . import descend, rounds, share, together
 
 LATENT, WIDTH, BATCH, LR = 100, 32, 32, 1e-3
 JUDGED_PER_CLASS = 200          # samples
@@ -113,7 +113,7 @@ def train(D, images, labels, steps, rng, seed=0):
     def asked(y):
         return with_label(rng.standard_normal((len(y), LATENT)).astype(np.float32), y)
 
-    for step in range(steps):
+    for step in rounds(steps):
         fraction = min(1, 2 - 2 * step / steps)                         # the learning rate falls to 0 in the second half
         k = rng.integers(0, len(images), BATCH)
         x, y, z = share(images[k], labels[k], asked(labels[k]))         # fakes of the same classes as the real ones

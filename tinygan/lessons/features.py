@@ -30,7 +30,7 @@ import tinygan as tg
 from tinygan.look import plots
 from tinygan.losses import discriminator_loss
 
-from . import descend, outputs, share, together
+from . import descend, outputs, rounds, share, together
 
 LATENT, BATCH, LR = 50, 128, 2e-4
 MAPS = ("pixels", "D's penultimate layer before training", "D's penultimate layer after training",
@@ -80,7 +80,7 @@ def makers_loss(E, G, D, x, z):
 def train(E, G, D, images, steps, rng):
     """The game of pairs. No label comes in here."""
     adam, d_adam = tg.Adam(E.parameters() + G.parameters(), LR), tg.Adam(D.parameters(), LR)
-    for step in range(steps):
+    for step in rounds(steps):
         fraction = min(1, 2 - 2 * step / steps)                         # the learning rate falls to 0 in the second half
         descend(d_adam, discriminator_loss(*pair_logits(E, G, D, *batch(images, rng))), fraction)
         descend(adam, makers_loss(E, G, D, *batch(images, rng)), fraction)
@@ -121,7 +121,8 @@ def lesson(it):
     found = {"pixels": vectors(it, tg.Flatten())}
     found["principal components"] = principal_components(*found["pixels"])
     found |= {f"{name} before training": vectors(it, network) for name, network in places.items()}
-    gan.fit(images, it.steps(1500, 15000), 32, workers="auto")
+    with rounds(it.steps(1500, 15000)) as bar:
+        gan.fit(images, bar.total, 32, [lambda *_: bar.update()], workers="auto")
     train(E.train(), G, D, images, it.steps(2500, 15000), it.rng(3))
     found |= {f"{name} after training": vectors(it, network) for name, network in places.items()}
     for name, (reference, asked) in found.items():

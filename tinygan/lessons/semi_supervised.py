@@ -45,7 +45,7 @@ from tinygan.look import plots
 from tinygan.losses import cross_entropy, discriminator_loss, log_sum_exp
 from tinygan.ops import concatenate
 
-from . import descend, outputs, share, together
+from . import descend, outputs, rounds, share, together
 
 PER_CLASS, BATCH, LATENT, LR, BETAS = 10, 100, 100, 1e-3, (0.5, 0.99)
 PUBLISHED_WIDTHS = (1000, 500, 250, 250, 250)       # of the hidden layers of D
@@ -114,7 +114,7 @@ def train(D, G, images, labels, unlabelled, steps, rng, look):
     """The semi-supervised game. images, labels: those that have one, all in each step; unlabelled: images alone."""
     d_adam, g_adam = tg.Adam(D.parameters(), LR, BETAS), tg.Adam(G.parameters(), LR, BETAS)
     f, _ = D.layers
-    for step in range(steps):
+    for step in rounds(steps):
         fraction = 1 - step / steps                     # the learning rate falls to 0 in a straight line
         x, z = unlabelled[rng.integers(0, len(unlabelled), BATCH)], rng.random((BATCH, LATENT), np.float32)
         labelled, names, x, z = share(images, labels, x, z)
@@ -129,7 +129,7 @@ def train(D, G, images, labels, unlabelled, steps, rng, look):
 def train_alone(D, images, labels, steps, rng, look):
     """The baseline: the same D, the same noise, and batches of the images that have a label."""
     adam = tg.Adam(D.parameters(), LR, BETAS)
-    for step in range(steps):
+    for step in rounds(steps):
         batch = rng.choice(len(images), BATCH, replace=False)
         x, names = share(images[batch], labels[batch])
         descend(adam, cross_entropy(D(x), names), 1 - step / steps)

@@ -28,7 +28,7 @@ from tinygan.look import metrics, plots
 from tinygan.losses import (discriminator_loss, generator_loss, least_squares_discriminator_loss,
                             least_squares_generator_loss)
 
-from . import descend, outputs, share, together
+from . import descend, outputs, rounds, share, together
 
 BATCH, WIDTH, SLANT = 32, 16, 0.5       # SLANT: columns that a row moves for each row further up
 
@@ -76,7 +76,7 @@ def learn_pairs(x, y, steps, rng, adversarial):
     """G: x → y from pairs, with D's say or by the distance alone."""
     G, D = Translator().initialise(rng, 0.02), discriminator(2).initialise(rng, 0.02)
     g_adam, d_adam = tg.Adam(G.parameters(), lr=1e-3), tg.Adam(D.parameters(), lr=2e-4)
-    for _ in range(steps):
+    for _ in rounds(steps):
         batch = rng.integers(0, len(x), BATCH)
         outline, digit = map(tg.Tensor, share(x[batch], y[batch]))
         if adversarial:
@@ -102,7 +102,7 @@ def learn_styles(a, b, steps, rng, cycle):
     D_a, D_b = discriminator(1).initialise(rng, 0.02), discriminator(1).initialise(rng, 0.02)
     g_adam = tg.Adam(G.parameters() + F.parameters(), lr=5e-4)
     d_adam = tg.Adam(D_a.parameters() + D_b.parameters(), lr=2e-4)
-    for _ in range(steps):
+    for _ in rounds(steps):
         upright, slanted = map(tg.Tensor, share(*[x[rng.integers(0, len(x), BATCH)] for x in (a, b)]))
         fake_b, fake_a = G(upright).detach(), F(slanted).detach()
         descend(d_adam, least_squares_discriminator_loss(D_a(upright), D_a(fake_a))

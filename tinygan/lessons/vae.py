@@ -28,7 +28,7 @@ import numpy as np
 import tinygan as tg
 from tinygan.look import metrics, plots
 
-from . import descend, share, together
+from . import descend, rounds, share, together
 
 LATENT, WIDTH, BATCH, LR = 100, 32, 32, 1e-3
 JUDGED_SAMPLES = 1000           # of each
@@ -68,7 +68,7 @@ def train_vae(images, steps, rng, seed=0):
     """Returns encoder and decoder."""
     encode, decode = encoder(rng), tg.models.small_generator(LATENT, seed)
     adam = tg.Adam(encode.parameters() + decode.parameters(), LR, betas=(0.9, 0.999))
-    for step in range(steps):
+    for step in rounds(steps):
         fraction = min(1, 2 - 2 * step / steps)                         # the learning rate falls to 0 in the second half
         x, noise = share(images[rng.integers(0, len(images), BATCH)], normal(rng, BATCH))
         loss, divergence = negative_elbo(encode, decode, tg.Tensor(x), noise)
@@ -81,7 +81,7 @@ def train_gan(images, steps, rng, seed=0):
     """Returns G, which starts from the same weights as the decoder above."""
     G, D = tg.models.small_generator(LATENT, seed), tg.models.small_discriminator(seed)
     g_adam, d_adam = tg.Adam(G.parameters(), LR), tg.Adam(D.parameters(), LR)
-    for step in range(steps):
+    for step in rounds(steps):
         fraction = min(1, 2 - 2 * step / steps)
         x, z, z_of_g = share(images[rng.integers(0, len(images), BATCH)], normal(rng, BATCH), normal(rng, BATCH))
         descend(d_adam, tg.losses.discriminator_loss(D(x), D(G(z).detach())), fraction)

@@ -19,6 +19,7 @@ from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential
 from ..losses import cross_entropy
 from ..optim import Adam
 from ..tensor import no_grad
+from .cell import measured
 from .metrics import frechet_distance
 
 FEATURES, STEPS, BATCH = 64, 300, 64        # of the network, of its training
@@ -36,7 +37,7 @@ class Likeness:
     density: float       # real pictures' balls (to the 5th neighbour) that a sample lies in, of 5 expected; 1 is even
     coverage: float      # fraction of the real pictures with a sample within reach of their 5th neighbour
 
-    def __str__(self):
+    def __repr__(self):
         return (f"Fréchet distance {self.frechet:.3g}, precision {self.precision:.1%}, recall {self.recall:.1%}, "
                 f"density {self.density:.2f}, coverage {self.coverage:.1%} (n = {self.n:,})")
 
@@ -48,6 +49,8 @@ class Likeness:
                 ("Density", "real pictures around a sample; 1 is even", f"{self.density:.2f}"),
                 ("Coverage", "real pictures with a sample nearby", f"{self.coverage:.1%}"),
                 ("Looked at", "pictures; compare only at equal numbers", f"{self.n:,}")]
+
+    _repr_html_ = measured
 
 
 class Judge:

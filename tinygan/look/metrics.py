@@ -20,6 +20,7 @@ from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential
 from ..losses import cross_entropy, softmax
 from ..optim import Adam
 from ..tensor import no_grad
+from .cell import measured
 
 FILE = "classifier.npz"     # the trained classifier, in data/
 SHIFT = 2                   # pixels by which a training digit is moved at most, at random: 5,000 digits are few
@@ -35,7 +36,7 @@ class Score:
     entropy: float       # of the ten classes' frequencies, in nats; ln 10 = 2.303 where all are equally frequent
     classes: tuple       # those frequencies, which sum to 1
 
-    def __str__(self):
+    def __repr__(self):
         return (f"Fréchet distance {self.frechet:6.2f}, confidence {self.confidence:.3f}, sure {self.sure:.1%}, "
                 f"class entropy {self.entropy:.3f} of 2.303, rarest class {min(self.classes):.1%} (n = {self.n:,})")
 
@@ -48,8 +49,10 @@ class Score:
                 ("Rarest class", "its frequency; even is 10%", f"{min(self.classes):.1%}"),
                 ("Looked at", "images; compare only at equal numbers", f"{self.n:,}")]
 
+    _repr_html_ = measured
 
-def score(images):
+
+def score(images) -> Score:
     """The Score of images (N, 28, 28, 1) in [−1, 1], N ≥ 2.  TinyganError for another shape or range, and for NaN."""
     if np.ndim(images) != 4 or np.shape(images)[1:] != (28, 28, 1) or len(images) < 2:
         raise TinyganError(f"got images of shape {np.shape(images)}, expected (N, 28, 28, 1) with N of at least 2: "
@@ -67,7 +70,7 @@ def score(images):
                  float((largest > 0.95).mean()), float(entropy), tuple(frequencies.tolist()))
 
 
-def real_score(n):
+def real_score(n: int) -> Score:
     """The Score of the first n training digits, to compare that of n samples with.
 
     Its Fréchet distance is not 0, for the held-out digits are others. The classifier has seen the training digits:
@@ -101,7 +104,7 @@ class ModeScore:
     quality: float       # fraction of the samples within 3σ of a mode; of the mixture itself 1 − e^(−9/2) = 98.89%
     reverse_kl: float    # KL(p ‖ uniform), p_k the fraction of the samples to which mode k is the nearest; 0 is even
 
-    def __str__(self):
+    def __repr__(self):
         return (f"{self.modes} of {self.of} modes, {self.quality:.1%} within 3σ of one, "
                 f"reverse KL {self.reverse_kl:.3f} (n = {self.n:,})")
 
@@ -113,7 +116,7 @@ class ModeScore:
                 ("Looked at", "samples", f"{self.n:,}")]
 
 
-def mode_score(points, means, sigma):
+def mode_score(points, means, sigma) -> ModeScore:
     """The ModeScore of points (n, 2) for a mixture of round Gaussians, means (K, 2), of width sigma.
 
     Reverse KL = Σ p_k ln(K·p_k).  TinyganError for other shapes, and for NaN.

@@ -37,7 +37,7 @@ def own_settings():
         yield
 
 
-def samples(images, path=None, columns=10, ink=True):
+def samples(images, path=None, columns=10, ink=True) -> Image.Image | None:
     """A grid of images, as `sheet` draws them."""
     grid = picture(framed(sheet(images, columns, ink), GAP, GAP), max(1, min(ZOOM, 100 // images.shape[2])))
     return grid if path is None else save(grid, path)
@@ -101,7 +101,7 @@ def _finished(figure, path):
 
 
 @own_settings()
-def progress(frames, path=None, ink=True):
+def progress(frames, path=None, ink=True) -> Image.Image | None:
     """frames: [(step, images (8, H, W, C))]. One row for each moment; a column follows one noise vector."""
     figure = Figure(figsize=(7, 0.85 * len(frames) + 0.6), layout="constrained")
     axes = figure.subplots(len(frames), len(frames[0][1]), squeeze=False)
@@ -116,7 +116,7 @@ def progress(frames, path=None, ink=True):
 
 
 @own_settings()
-def rows(named, path=None, title="", ink=True):
+def rows(named, path=None, title="", ink=True) -> Image.Image | None:
     """named: [(label, images (n, H, W, C) in [−1, 1])], the same n for all. A row for each, its label on the left."""
     columns, height = len(named[0][1]), named[0][1].shape[1] + GAP
     paper = sheet(np.concatenate([images for _, images in named]), columns, ink)
@@ -134,7 +134,7 @@ def rows(named, path=None, title="", ink=True):
 
 
 @own_settings()
-def losses(history, path=None):
+def losses(history, path=None) -> Image.Image | None:
     """history: {"d_loss": […], "g_loss": […], "d_real": […], "d_fake": […]}, one number for each step."""
     figure = Figure(figsize=(8, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
@@ -233,7 +233,7 @@ def way(points, others, leg, now=None):
 
 
 @own_settings()
-def scatter(points, path=None, real=None):
+def scatter(points, path=None, real=None) -> Image.Image | None:
     """Generated points (N, 2), drawn over the real ones if these are given."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axis = figure.subplots()

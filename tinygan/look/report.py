@@ -12,10 +12,9 @@ from io import BytesIO
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from ..summary import size
 from .diagnosis import LOG_4, are_beliefs, nearest
 from .files import write_text
-from .page import html_page
+from .page import html_page, layers, table
 from .plots import own_settings, picture, sheet
 
 COMPARED = 500                 # real images whose distance to the nearest other one is measured
@@ -49,8 +48,8 @@ def write(path, *, title, config, history, frames, samples, real, score, real_sc
         ("Is it copying?", _copying(samples, real, ink) if images else ""),
         ("The numbers", (_numbers(score, real_score) if score else "") + (_curve(curve) if curve else "")),
         ("The networks", _networks(networks)),
-        ("What was run", _table([(name.replace("_", " "), escape(_value(value))) for name, value in config.items()
-                                 if value not in (None, {})])),
+        ("What was run", table([(name.replace("_", " "), escape(_value(value))) for name, value in config.items()
+                                 if value not in (None, {}, [])])),
     ]
     body = "\n".join(f"<section>\n<h2>{name}</h2>\n{content}\n</section>" for name, content in sections if content)
     write_text(path, html_page(title, body, "report.css", "report.js"))
@@ -62,14 +61,6 @@ def _value(value):
 
 def _list(sentences):
     return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
-
-
-def _table(rows, head=None):
-    """rows: [(name, value, …)], each a piece of HTML; head: the same for the row on top."""
-    top = "<thead><tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in head) + "</tr></thead>" if head else ""
-    lines = (f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-             for name, *cells in rows)
-    return f"<table>{top}<tbody>{''.join(lines)}</tbody></table>"
 
 
 # Pictures
@@ -255,7 +246,7 @@ def _numbers(score, real_score):
     rows = [(f"{name}<small>{about}</small>", found, of_real)
             for (name, about, found), (_, _, of_real) in zip(score.rows(), real_score.rows())]
     bars = _class_bars(score, real_score) if hasattr(score, "classes") else ""
-    return f'<div class="columns">{_table(rows, ("", "samples", "real ones"))}{bars}</div>'
+    return f'<div class="columns">{table(rows, ("", "samples", "real ones"))}{bars}</div>'
 
 
 def _class_bars(score, real_score):
@@ -276,11 +267,5 @@ def _class_bars(score, real_score):
 # The networks
 
 def _networks(networks):
-    tables = [f'<div class="layers"><h3>{name}</h3>{_layers(rows)}</div>' for name, rows in networks.items()]
+    tables = [f'<div class="layers"><h3>{name}</h3>{layers(rows)}</div>' for name, rows in networks.items()]
     return f'<div class="columns">{"".join(tables)}</div>'
-
-
-def _layers(rows):
-    total = ("all", "", f"{sum(n for *_, n in rows):,}")
-    return _table([*((escape(layer), size(output), f"{n:,}") for layer, output, n in rows), total],
-                  ("layer", "output", "parameters"))

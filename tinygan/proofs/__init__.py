@@ -12,6 +12,7 @@ Proving a Case compares
     cases.py     what is proved, chapter by chapter
     game.py      whole steps of the game, as cases
     mathml.py    from the equations of the docstrings to typeset ones
+    prose.py     from a whole docstring to HTML
     page.py      all of it as one HTML page
     museum.py    mistakes that others published, and the number that gives each away
 """

@@ -7,20 +7,25 @@
     fragments("y = √x        ∂y/∂x = 1/(2y)")  →  the parts of a docstring's line
     is_equation(fragment)                      →  is it one, or prose?
     mathml(fragment)                           →  <math>…</math>, or None for what is no equation
+
+No browser breaks a line within <math>, so a long equation becomes several, between which a narrow page may break it.
 """
 import html
 import re
 from dataclasses import dataclass
 
+WORDS = re.compile("<mtext>[^<]*</mtext>(<m(o|text)>[^<]*</m(o|text)>)* *")
 TOKEN = re.compile(r"(?P<number>\d+(?:\.\d+)?|[½¼])"
                    r'|(?P<name>(?:"[a-z]+"|[A-Za-z]+(?:[-_](?=[a-z]{2,})[a-z]+)*|[α-ωΑ-ΡΤ-Ω])[\u0302\u0304]?)'
                    r"|(?P<up>[⁰¹²³⁴-⁹⁻ⁿˣᵀᵗ]+)|(?P<down>[₀-₉]+)"
-                   r"|(?P<sign>[-=+−·()\[\]|‖,.:;<>≤≥≪≠→←~′…√^_/Σ∂×*∓⟨⟩⌊⌋⌈⌉'&])")
+                   r"|(?P<sign>[-=+−·()\[\]|‖,.:;<>≤≥≪≠→←~′…√^_/Σ∂×*∓⟨⟩⌊⌋⌈⌉{}'&])")
 UP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿˣᵀᵗ", "0123456789−nxTt")
 DOWN = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 FUNCTIONS = {"log", "ln", "exp", "tanh", "max", "min", "sign", "softplus", "softmax"}
 CLOSING = {"(": ")", "[": "]", "⟨": "⟩", "⌊": "⌋", "⌈": "⌉", "|": "|", "‖": "‖"}
 INFIX = "=+−·/<>≤≥≪≠→←~×*∓_"      # these have space around them, or want none
+BREAKS, CLINGS = "=+−·<>≤≥≪→←", ",.;:"      # a line may break before these, and never before those
+LONG = 25                                  # characters that fit a line of a phone
 HATS = {"\u0302": "^", "\u0304": "¯"}
 
 
@@ -37,15 +42,16 @@ class _Token:
 
 def fragments(line):
     """The parts of a line that two spaces or more keep apart, or the end of a sentence."""
-    aligned = re.sub(r"= +", "= ", line.strip())
+    aligned = re.sub(" *= +", " = ", line.strip())
     return [part for part in re.split(r"\s{2,}|(?<=\.)\s(?=[A-Z])", aligned) if part]
 
 
 def is_equation(fragment):
-    """Does it begin with a derivative, map one thing to another, or set two equal with no prose before?"""
-    left, sign, _ = re.sub(r"\[.*?\]", "", fragment).partition(" = ")
+    """Does it begin with a derivative or a minimum, map one thing to another, or set two equal with no prose before?"""
+    left, sign, _ = re.sub(r"\[.*?\]|\(.*?\)", "", fragment).partition(" = ")
     maps = re.search(" [→←] ", fragment) and fragment[0].isidentifier() or fragment.startswith("(N")
-    return fragment[0] == "∂" or bool(maps) or bool(sign) and not re.search(r"[a-z]{3,} [a-z]|[.,] ", left)
+    prose = re.search(r"(?<![a-z])(?!log |exp )[a-z]{3,} [a-z]|[.,] ", left)
+    return fragment.startswith(("∂", "min_")) or bool(maps) or bool(sign) and not prose
 
 
 def mathml(text, display=False):
@@ -54,7 +60,15 @@ def mathml(text, display=False):
         content = _Parser(_tokens(text)).expression(None)
     except _NoEquation:
         return None
-    return f'<math display="{"block" if display else "inline"}" displaystyle="true">{content}</math>'
+    if display or len(text) <= LONG:
+        return _math(content.replace("\n", ""), display)
+    parts = [part.replace("<mo>", '<mo form="infix">', 1) if part.startswith("<mo>") else part for part in content.split("\n")]
+    return "<span>" + "<wbr/>".join(re.sub("<.*?>", "", part).replace("\u00a0", " ") if WORDS.fullmatch(part) else _math(part)
+                                    for part in parts) + "</span>"
+
+
+def _math(content, display=False):
+    return f'<math display="{"block" if display else "inline"}" displaystyle="true">{_row(content)}</math>'
 
 
 def _tokens(text):
@@ -94,20 +108,25 @@ class _Parser:
         return token
 
     def expression(self, closing):
-        """Everything up to the closing bracket, or to the end for None."""
-        content, operand = [], False        # was the last thing an operand?
+        """Everything up to the closing bracket; or to the end for None, with "\\n" where the line may break."""
+        content, operand, words = [], False, False        # was the last thing an operand, or words?
         while self.ahead().text != closing:
             token = self.ahead()
             if token.kind == "end":
                 if closing is None:
                     break
                 raise _NoEquation(f"no {closing}")
-            if self._is_word(token) and [after.text for after in self.tokens[self.place + 1:][:1]] != ["_"]:
+            begins = self._is_word(token) and [after.text for after in self.tokens[self.place + 1:][:1]] != ["_"]
+            if content and closing is None and (begins or words and token.text not in CLINGS
+                                                or operand and token.text in BREAKS):
+                content.append(" \n" if words and token.space else "\n")
+            words = begins or words and token.text in CLINGS
+            if begins:
                 content.append(self._words())
                 operand = False
             elif token.text in CLOSING.values() and token.text not in CLOSING:
                 raise _NoEquation(f"{token.text} closes nothing")
-            elif token.kind == "sign" and token.text not in "([⟨⌊⌈|‖√Σ∂":
+            elif token.kind == "sign" and (token.text not in "([⟨⌊⌈|‖√Σ∂" or operand and self._is_given()):
                 self.take()
                 content.append(_sign(token.text))
                 operand = False
@@ -116,7 +135,12 @@ class _Parser:
                     content.append('<mspace width="0.22em"/>')
                 content.append(self.fraction())
                 operand = True
-        return _row("".join(content))
+        return _row("".join(content)) if closing else "".join(content)
+
+    def _is_given(self):
+        """Is it the bar of p(y | x), with a space on both sides or on none?"""
+        bar, *after = self.tokens[self.place:self.place + 2]
+        return bar.text in "|‖" and [bar.space] == [token.space for token in after]
 
     def _is_word(self, token):
         return token.kind == "name" and len(token.text) > 1 and not self._is_symbol(token.text)
@@ -193,6 +217,10 @@ class _Parser:
         token = self.take()
         if token.kind == "number":
             return f"<mn>{token.text}</mn>"
+        if token.text == "{":
+            content = self.expression("}")
+            self.take()
+            return content
         if token.kind != "name":
             raise _NoEquation(f"_{token.text}")
         return self._name(token.text)

@@ -1,0 +1,63 @@
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from .module import Module
+from .optim import _Optimiser
+from .tensor import Array, Tensor
+from .umpire import Rules
+
+Callback = Callable[[GAN, dict[str, Array]], object]
+
+class GAN:
+    generator: Module
+    discriminator: Module
+    averaged: Module
+    latent: int
+    loss: str
+    g_optimizer: _Optimiser
+    d_optimizer: _Optimiser
+    rules: Rules
+    rng: np.random.Generator
+    workers: int
+    steps: int
+    unseen: Array
+    mark: Any
+    unread: list[dict[str, Array]]
+    def __init__(self, generator: Module, discriminator: Module, latent: int = 100, loss: str = "non_saturating",
+                 g_optimizer: _Optimiser | None = None, d_optimizer: _Optimiser | None = None, *, seed: int = 0,
+                 **rules: float | None) -> None: ...
+    @property
+    def history(self) -> dict[str, list[float]]: ...
+    @property
+    def gradient_penalty(self) -> float: ...
+    @property
+    def penalty(self) -> float: ...
+    @property
+    def averaging(self) -> float: ...
+    @property
+    def r1(self) -> float: ...
+    @property
+    def instance_noise(self) -> float: ...
+    @property
+    def noise_steps(self) -> int | None: ...
+    @property
+    def label_smoothing(self) -> float: ...
+    @property
+    def decay_steps(self) -> int | None: ...
+    def step(self, real_batch: Array) -> dict[str, Array]: ...
+    def fit(self, images: Array, steps: int, batch_size: int = 64, callbacks: Callback | Sequence[Callback] = (),
+            workers: int | str = 1) -> dict[str, list[float]]: ...
+    def sample(self, n: int, seed: int = 0) -> Array: ...
+    def generate(self, z: npt.ArrayLike) -> Array: ...
+    def to(self, device: str) -> Self: ...
+    def save(self, path: str | os.PathLike[str]) -> None: ...
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], generator: Module | None = None,
+             discriminator: Module | None = None) -> Self: ...
+    def noise(self, n: int) -> Tensor: ...
+    def verdict(self, logits: Tensor) -> Tensor: ...
