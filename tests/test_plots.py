@@ -94,6 +94,18 @@ def test_scores_are_curves_with_the_best_marked_beside_real_ones(monkeypatch, tm
                      [[[5, 8], [10, 7]], [[5, 8]]], [[[5, 0.7], [10, 0.9]], [[5, 0.7]]]]
 
 
+def test_progress_of_points_has_a_panel_for_each_moment(monkeypatch, rng):
+    figures, frames = [], [(step, rng.normal(0, step, (50, 2))) for step in (1, 2000)]
+    monkeypatch.setattr(plots, "_finished", lambda figure, path: figures.append(figure))
+    plots.progress(frames)
+    axes = figures[0].axes
+    assert [axis.get_title() for axis in axes] == ["step 1", "step 2,000"] and axes[0].get_xlim() == axes[1].get_xlim()
+    low, high = axes[0].get_ylim()
+    assert low < frames[1][1][:, 1].min() and frames[1][1][:, 1].max() < high
+    for axis, (_, points) in zip(axes, frames):
+        np.testing.assert_allclose(axis.collections[0].get_offsets(), points)
+
+
 def test_scatter_shows_generated_points_with_and_without_real_ones(tmp_path, rng):
     points, real = rng.normal(0, 1, (200, 2)), rng.normal(0, 3, (200, 2))
     plots.scatter(points, tmp_path / "alone.png")

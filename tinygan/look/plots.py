@@ -24,6 +24,7 @@ PALE = LinearSegmentedColormap.from_list("pale", ["#ffffff", "#5aa5d6"])       #
 GAP = 2                        # pixels of paper between two images of a sheet
 ZOOM = 3                       # `samples` draws each pixel 3 × 3, of images wider than 33 pixels fewer
 SCORES = {"frechet": "Fréchet distance: 0 is equal", "modes": "modes covered", "quality": "fraction within 3σ of a mode"}
+LEARNING = "What G makes of the same noise as it learns"
 DPI = 120                      # dots for each inch of a figure, unless the caller says otherwise
 DRAWING = RLock()
 
@@ -102,7 +103,10 @@ def _finished(figure, path):
 
 @own_settings()
 def progress(frames, path=None, ink=True) -> Image.Image | None:
-    """frames: [(step, images (8, H, W, C))]. One row for each moment; a column follows one noise vector."""
+    """frames: [(step, samples)]. Of images (8, H, W, C) a row for each moment; a column follows one noise vector.
+    Of points (N, 2) a panel for each moment; all show the part of the plane where the last ones lie."""
+    if frames[0][1].ndim == 2:
+        return _finished(_panels(frames), path)
     figure = Figure(figsize=(7, 0.85 * len(frames) + 0.6), layout="constrained")
     axes = figure.subplots(len(frames), len(frames[0][1]), squeeze=False)
     for row, (step, images) in zip(axes, frames):
@@ -111,8 +115,21 @@ def progress(frames, path=None, ink=True) -> Image.Image | None:
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         row[0].set_ylabel(f"step {step:,}", rotation=0, ha="right", va="center", labelpad=8)
-    figure.suptitle("What G makes of the same noise as it learns", fontsize=11)
+    figure.suptitle(LEARNING, fontsize=11)
     return _finished(figure, path)
+
+
+@own_settings()
+def _panels(frames):
+    figure = Figure(figsize=(2 * len(frames), 2.6), layout="compressed")
+    axes, last = figure.subplots(1, len(frames), squeeze=False)[0], frames[-1][1]
+    middle, half = (last.min(axis=0) + last.max(axis=0)) / 2, 0.6 * max(np.ptp(last, axis=0).max(), 1e-3)
+    for axis, (step, points) in zip(axes, frames):
+        axis.scatter(*points.T, s=1, color=ORANGE, linewidths=0)
+        axis.set(aspect="equal", title=f"step {step:,}", xticks=[], yticks=[],
+                 xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
+    figure.suptitle(LEARNING, fontsize=11)
+    return figure
 
 
 @own_settings()

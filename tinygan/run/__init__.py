@@ -6,7 +6,7 @@
     result.json      what came out: the scores, how long it took, on what and with which command
     frames.npz       what G made of the same noise, at moments of the training
     samples.png      100 samples
-    progress.png     the same 8 noise vectors at 6 moments
+    progress.png     what becomes of the same noise, at 6 moments
     losses.png       the game's two sides
     scores.json      with --score-every: how good the samples were at which step; scores.png shows it, and best.npz is the
                      checkpoint of the best
@@ -249,9 +249,9 @@ def _show(gan, real, frames, scores, folder, config, played, say):
     taken = [(step, samples.astype(np.float32)) for step, samples in frames.taken]
     points, ink, judge, landscape, curve = real.ndim == 2, is_ink(config), scores.judge, None, None
     samples = drawn(gan, real)
+    plots.progress(frames.of_progress(), folder / "progress.png", ink)
     if not points:
         plots.samples(gan.sample(100, seed=1), folder / "samples.png", ink=ink)
-        plots.progress(frames.of_progress(), folder / "progress.png", ink)
         animation.gif(taken, folder / "training.gif", ink)
     else:
         plots.scatter(samples, folder / "samples.png", real[:len(samples)])

@@ -74,10 +74,10 @@ class Frames:
                 self.landscapes.append([half(array) for array in seen])
 
     def of_progress(self):
-        """[(step, 8 samples)] at the frames nearest to PROGRESS_MOMENTS."""
+        """[(step, 8 images or all points)] at the frames nearest to PROGRESS_MOMENTS."""
         steps = np.array([step for step, _ in self.taken])
         chosen = sorted({int(abs(steps - part * steps[-1]).argmin()) for part in PROGRESS_MOMENTS})
-        return [(int(steps[k]), self.taken[k][1][:8].astype(np.float32)) for k in chosen]
+        return [(int(steps[k]), self.taken[k][1][:None if self.extent else 8].astype(np.float32)) for k in chosen]
 
     def save(self, path):
         arrays = {f"{k}": samples for k, (_, samples) in enumerate(self.taken)}
