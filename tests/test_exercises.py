@@ -367,8 +367,8 @@ def test_all_files_are_graded_in_one_table(here, capsys, monkeypatch):
     answer("matmul", "return g @ b, a @ g"), answer("tanh", "return g * (1 - y * y)")
     assert main(["exercise", "--check"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["tanh", "5", "of", "5", "right"] and lines[1].startswith("  matmul          0 of  6     Nothing is")
-    assert lines[-1].split() == ["all", "5", "of", "11", "2", "of", str(len(EXERCISES)), "exercises", "begun"]
+    assert lines[0].split() == ["tanh", "6", "of", "6", "right"] and lines[1].startswith("  matmul          0 of  6     Nothing is")
+    assert lines[-1].split() == ["all", "6", "of", "12", "2", "of", str(len(EXERCISES)), "exercises", "begun"]
     (here / "exercises" / "matmul.py").unlink()
     assert main(["exercise", "--check"]) == 0
 
@@ -384,7 +384,7 @@ def test_watch_grades_again_what_was_saved(here, capsys, monkeypatch):
     monkeypatch.setattr(time, "sleep", wait)
     assert main(["exercise", "--check", str(path), "--watch"]) == 0
     out = capsys.readouterr().out
-    assert out.count("tanh: 0 of 5 points") == out.count("tanh: 5 of 5 points") == 1
+    assert out.count("tanh: 0 of 6 points") == out.count("tanh: 6 of 6 points") == 1
 
 
 def test_the_command_lists_writes_and_hints(here, capsys):

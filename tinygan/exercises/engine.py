@@ -38,8 +38,9 @@ def _tanh(share):
 EXERCISES.append(Exercise(
     *asked(tanh), "The derivative of tanh", 5, (), "tinygan/ops.py, tanh",
     OPERATION, meant(np.tanh),
-    {"random numbers": (3, [(_normal(4, 3),), (_normal(5),)]),
-     "one number, none, and large ones": (1, [(np.array(0.3),), (np.zeros((0, 3)),), (np.array([-400.0, 0.0, 400.0]),)])},
+    {"random numbers": (3, [(1, _normal(4, 3)), (1, _normal(5))]),
+     "one number, none, and large ones": (1, [(1, np.array(0.3)), (1, np.zeros((0, 3))), (1, np.array([-400.0, 0.0, 400.0]))]),
+     "the derivative of the derivative": (1, [(2, _normal(4, 3))])},
     {"The square is missing: this is 1 − y.": _tanh(lambda g, x, y: g * (1 - y)),
      "This is 1 − x². The square is that of y = tanh x.": _tanh(lambda g, x, y: g * (1 - x * x)),
      "This is ∂y/∂x. The share is g times it.": _tanh(lambda g, x, y: 1 - y * y),

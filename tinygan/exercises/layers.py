@@ -89,18 +89,19 @@ def _leaky_in_place(x, slope):
     return tg.ops.record(value, (x, lambda g, y: g * tg.Tensor(np.where(y.data > 0, 1, slope).astype(y.dtype))))
 
 
-def _leaky_meant(x, slope):
-    """Left of the kink there is a derivative."""
-    y, first, second = meant(twins.leaky_relu)(x, slope)
-    return [y, np.where(x == 0, meant(twins.leaky_relu)(x - 1e-3, slope)[1], first), second]
+def _leaky_meant(order, x, slope):
+    """At the kink the derivative is that on its left."""
+    (y, *_), (_, left, error) = (meant(twins.leaky_relu)(order, x, slope) for x in (x, np.where(x == 0, -1e-3, x)))
+    return [y, left, error]
 
 
 EXERCISES.append(Exercise(
     *asked(leaky_relu), "LeakyReLU", 10, ("tanh",), "tinygan/ops.py, leaky_relu",
     OPERATION, _leaky_meant,
-    {"random numbers": (3, [(_normal(4, 3), 0.2), (_normal(5), 0.01)]),
-     "slope 0, no rows": (1, [(_normal(2, 3), 0.0), (_normal(2, 3), 0), (np.zeros((0, 2)), 0.2)]),
-     "x = 0, and large numbers": (1, [(np.array([0.0, 1e4, -1e4]), 0.2)])},
+    {"random numbers": (3, [(1, _normal(4, 3), 0.2), (1, _normal(5), 0.01)]),
+     "slope 0, no rows": (1, [(1, _normal(2, 3), 0.0), (1, _normal(2, 3), 0), (1, np.zeros((0, 2)), 0.2)]),
+     "x = 0, and large numbers": (1, [(1, np.array([0.0, 1e4, -1e4]), 0.2)]),
+     "the derivative of the derivative": (1, [(2, _normal(4, 3), 0.2)])},
     {"The derivative is that of ReLU: 0 left of the corner.": _leaky(lambda x, slope: x > 0),
      "The derivative is 1 everywhere: it is slope where x < 0.": _leaky(lambda x, slope: np.ones_like(x)),
      "The sides of the derivative are exchanged.": _leaky(lambda x, slope: np.where(x > 0, slope, 1)),

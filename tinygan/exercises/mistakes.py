@@ -57,8 +57,8 @@ _find(
     D stopped learning when it was sure.
     """,
     OPERATION, meant(lambda a: twins.softplus(-a).mean()),
-    {"random logits": (2, [(_normal(5, 1),)]),
-     "D is sure, and D is wrong": (3, [(np.array([[8.0], [9.0]]),), (np.array([[1e4], [-1e4], [0.0]]),)])},
+    {"random logits": (2, [(1, _normal(5, 1)), (2, _normal(5, 1))]),
+     "D is sure, and D is wrong": (3, [(1, np.array([[8.0], [9.0]])), (1, np.array([[1e4], [-1e4], [0.0]]))])},
     {"This is the loss on fakes.": lambda a: tg.ops.mean(tg.ops.softplus(a)),
      "The sign is lost: D climbs.": lambda a: -tg.ops.mean(tg.ops.softplus(-a)),
      "The clip is gone, and log 0 is back: stay with the logit.": lambda a: -tg.ops.mean(tg.ops.log(tg.ops.sigmoid(a))),
@@ -100,7 +100,7 @@ _find(
     The second, which a gradient penalty needs, is not.
     """,
     OPERATION, meant(lambda x: (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5)),
-    {"random rows": (3, [(_normal(5, 2),), (3 * _normal(4, 3) + 1,)])},
+    {"random rows": (3, [(1, _normal(5, 2)), (1, 3 * _normal(4, 3) + 1), (2, _normal(5, 2))])},
     {"The first derivative is wrong now: the variance term is missing.": museum.batch_norm_backward_without_variance,
      "The share is computed on arrays: to the second derivative all of it is a constant.": museum.batch_norm_backward,
      "The variance divides by N − 1. Here it divides by N.": museum.batch_norm_unbiased},
