@@ -131,7 +131,7 @@ def _parser():
     exercise = commands.add_parser(
         "exercise", help="questions to answer in code, and a grader",
         description="Write the question NAME as a file to complete, or grade what was written; without either, list them.",
-        epilog="examples: tinygan exercise tanh        tinygan exercise --check exercises/tanh.py --watch")
+        epilog="examples: tinygan exercise tanh        tinygan exercise --check --watch")
     exercise.add_argument("name", nargs="?", metavar="NAME", help="write exercises/NAME.py (list them)")
     exercise.add_argument("--hint", type=int, choices=(1, 2, 3), help="print a hint for NAME; 3 nearly gives it away")
     exercise.add_argument("--check", nargs="?", const="", metavar="FILE", help="grade FILE, or all in exercises/")

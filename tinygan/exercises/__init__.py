@@ -90,9 +90,9 @@ def text(exercise):
 def grade(path):
     """The Report of a student's file NAME.py.  TinyganError if it is not there, or not named after an exercise."""
     path = Path(path)
-    if not path.is_file():
-        raise TinyganError(f"got {path}, expected a file: write one with `tinygan exercise NAME`")
-    exercise = find(path.stem)
+    if not path.is_file() or path.suffix != ".py" or path.stem not in EXERCISES:
+        raise TinyganError(f"got {path}, expected a file that is named after its exercise: write one with `tinygan exercise NAME`")
+    exercise = EXERCISES[path.stem]
     with tempfile.TemporaryDirectory() as folder:
         report, trace = Path(folder, "report.json"), Path(folder, "trace")
         arguments = [sys.executable, "-c", f"from {__name__} import _child; _child()", path, report, trace, str(SECONDS)]

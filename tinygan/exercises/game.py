@@ -67,7 +67,8 @@ def detach(G, D, x, z):
     returns   L_D = E softplus(−D(x)) + E softplus(D(G(z))) and
               L_G = E softplus(−D(G(z))), both Tensors
     tensor.detach() has the same values and no memory of how they were made.
-    tg.losses.discriminator_loss and tg.losses.generator_loss may be used.
+    tg.losses.discriminator_loss and tg.losses.generator_loss, of logits, are
+    these losses already.
     """
     raise NotImplementedError
 
@@ -165,8 +166,8 @@ def step(G, D, g_optimizer, d_optimizer, x, z_d, z_g):
 
     D's turn: one step of d_optimizer down L_D, on the real x and the fakes of
     z_d. Then G's turn: one step of g_optimizer down L_G, on the fakes of z_g,
-    judged by the D that has just changed. The losses are those of the exercise
-    detach.
+    judged by the D that has just changed. The losses are
+    tg.losses.discriminator_loss and tg.losses.generator_loss, of logits.
 
     G, D                        networks
     g_optimizer, d_optimizer    .step() moves the parameters p along p.grad,
