@@ -62,7 +62,7 @@ def listing():
     lines = [f"  {'name':13} min  {'after':14}  what"]
     for name, one in EXERCISES.items():
         lines.append(f"  {name:13} {one.minutes:3}  {', '.join(one.after):14}  {one.title}")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "tinygan exercise NAME writes the question, tinygan exercise --check grades."])
 
 
 def write(name):
@@ -103,9 +103,10 @@ def grade(path):
         if report.exists():
             found = json.loads(report.read_text(encoding="utf-8"))
             return Report(**found | {"rows": [Row(**row) for row in found["rows"]]})
-        lines = re.findall(f'File "{re.escape(str(path))}", line (\\d+)', trace.read_text(errors="replace") if trace.exists() else "")
-    if ended == "too late" or lines:
-        where = f" in line {lines[0]}" if lines else ""
+        stack = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
+    if stack or ended == "too late":
+        innermost = re.search(rf'{path.name}", line (\d+)', stack)
+        where = f" in line {innermost[1]}" if innermost else ""
         return exercise.failed(f"it did not end within {SECONDS} seconds: look for an endless loop{where}")
     return exercise.failed(f"it ended the program before it was graded (exit code {ended}): leave os._exit and its like out")
 
