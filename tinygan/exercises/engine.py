@@ -248,7 +248,9 @@ EXERCISES.append(Exercise(
      "what is left at x = −40": (1, [(np.array([x]),) for x in (-40.0, -45.0, -20.0)])},
     {"This is max(x, 0), which softplus only approaches.": lambda x: np.maximum(x, 0),
      "eˣ overflows: no exponent may be positive.": lambda x: np.log(1 + np.exp(x)),
-     "eˣ overflows still: log1p alone does not help, and np.where computes both of its branches.": lambda x: np.log1p(np.exp(x)),
+     "eˣ overflows still: log1p alone does not help.": lambda x: np.log1p(np.exp(x)),
+     "np.where computes both of its branches, and one overflows: write one form, with |x|.":
+         lambda x: np.where(x > 0, x + np.log1p(np.exp(-x)), np.log1p(np.exp(x))),
      "A clip of the exponent is wrong beyond it.": lambda x: np.log1p(np.exp(np.minimum(x, 20))),
      "1 + e^−|x| rounds to 1: np.log1p keeps the digits.": lambda x: np.maximum(x, 0) + np.log(1 + np.exp(-np.abs(x)))},
     ("For x > 0 write 1 + eˣ = eˣ·(e⁻ˣ + 1).",

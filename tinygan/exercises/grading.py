@@ -190,13 +190,15 @@ class Exercise:
 
     def _known(self, function, failed):
         """The sentence of the mistake that makes the same of the cases that failed, and of most others; "" for none."""
-        def alike(sentence, cases):
-            return [_alike(self._made(function, case), self._made(self.wrong[sentence], case)) for case in cases]
+        def alike(sentence, cases, mine):
+            return [_alike(made, self._made(self.wrong[sentence], case)) for case, made in zip(cases, mine)]
 
-        candidates = [sentence for sentence in self.wrong if all(alike(sentence, failed))]
+        mine = [self._made(function, case) for case in failed]
+        candidates = [sentence for sentence in self.wrong if all(alike(sentence, failed, mine))]
         if len(candidates) > 1:
             every = [case for _, cases in self.trials.values() for case in cases]
-            candidates.sort(key=lambda sentence: -sum(alike(sentence, every)))
+            mine = [self._made(function, case) for case in every]
+            candidates.sort(key=lambda sentence: -sum(alike(sentence, every, mine)))
         return candidates[0] if candidates else ""
 
 
