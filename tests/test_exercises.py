@@ -323,7 +323,8 @@ def test_the_stream_of_new_layers_is_left_alone():
 
 
 def test_tinygan_loads_the_exercises_when_they_are_used_only():
-    code = "import sys, tinygan as tg; assert 'tinygan.exercises' not in sys.modules; print(tg.exercises.check('tanh', tg.ops.tanh))"
+    code = ("import sys, tinygan as tg; assert 'tinygan.exercises' not in sys.modules; "
+            "print(tg.exercises.check('tanh', tg.ops.tanh))")
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8").stdout
     assert printed == str(check("tanh", tg.ops.tanh)) + "\n" and repr(check("tanh", tg.ops.tanh)) + "\n" == printed
 
@@ -384,7 +385,8 @@ def test_all_files_are_graded_in_one_table(here, capsys, monkeypatch):
     answer("matmul", "return g @ b, a @ g"), answer("tanh", "return g * (1 - y * y)")
     assert main(["exercise", "--check"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["tanh", "6", "of", "6", "right"] and lines[1].startswith("  matmul          0 of  6     Nothing is")
+    assert lines[0].split() == ["tanh", "6", "of", "6", "right"]
+    assert lines[1].startswith("  matmul          0 of  6     Nothing is")
     assert lines[-1].split() == ["all", "6", "of", "12", "2", "of", str(len(EXERCISES)), "exercises", "begun"]
     (here / "exercises" / "matmul.py").unlink()
     assert main(["exercise", "--check"]) == 0
@@ -410,7 +412,8 @@ def test_the_command_lists_writes_and_hints(here, capsys):
     assert [line.split()[0] for line in lines[1:-2]] == list(EXERCISES) and max(map(len, lines)) <= 80
     assert main(["exercise", "tanh"]) == 0
     mine = here / "exercises" / "tanh.py"
-    assert "exercises/tanh.py" in capsys.readouterr().out.replace("\\", "/") and "raise NotImplementedError" in mine.read_text()
+    assert "exercises/tanh.py" in capsys.readouterr().out.replace("\\", "/")
+    assert "raise NotImplementedError" in mine.read_text(encoding="utf-8")
     mine.write_text("my work")
     assert main(["exercise", "tanh"]) == 1 and mine.read_text() == "my work"
     assert "exists already and is left as it is: go on with it" in capsys.readouterr().err
@@ -418,8 +421,9 @@ def test_the_command_lists_writes_and_hints(here, capsys):
 
 
 @pytest.mark.parametrize("arguments, part", [
-    (["cooking"], "choose one of tanh, broadcast"), (["--watch"], "expected --check --watch"), (["--hint", "1"], "NAME --hint N"),
-    (["tanh", "--check"], "expected it alone"), (["--check", "nowhere.py"], "expected a file"), (["--check", "."], "named after its exercise")])
+    (["cooking"], "choose one of tanh, broadcast"), (["--watch"], "expected --check --watch"),
+    (["--hint", "1"], "NAME --hint N"), (["tanh", "--check"], "expected it alone"),
+    (["--check", "nowhere.py"], "expected a file"), (["--check", "."], "named after its exercise")])
 def test_what_the_command_cannot_do_is_said(here, capsys, arguments, part):
     assert main(["exercise", *arguments]) == 1
     err = capsys.readouterr().err

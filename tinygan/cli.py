@@ -205,7 +205,7 @@ def _exercise(options):
     from . import exercises                 # here, as no other command needs them
     if options.check is not None:
         if options.name or options.hint:
-            raise TinyganError("got --check beside NAME or --hint, expected it alone: give --check the file, or nothing for all")
+            raise TinyganError("got --check beside NAME or --hint, expected it alone: give it the file, or nothing for all")
         return (exercises.watch if options.watch else exercises.check_files)(options.check)
     if options.watch or options.hint and not options.name:
         raise TinyganError(f"got --{'watch' if options.watch else 'hint'} alone, expected --check --watch or NAME --hint N: "

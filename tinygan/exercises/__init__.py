@@ -91,13 +91,14 @@ def grade(path):
     """The Report of a student's file NAME.py.  TinyganError if it is not there, or not named after an exercise."""
     path = Path(path)
     if not path.is_file() or path.suffix != ".py" or path.stem not in EXERCISES:
-        raise TinyganError(f"got {path}, expected a file that is named after its exercise: write one with `tinygan exercise NAME`")
+        raise TinyganError(f"got {path}, expected a file named after its exercise: write one with `tinygan exercise NAME`")
     exercise = EXERCISES[path.stem]
     with tempfile.TemporaryDirectory() as folder:
         report, trace = Path(folder, "report.json"), Path(folder, "trace")
         arguments = [sys.executable, "-c", f"from {__name__} import _child; _child()", path, report, trace, str(SECONDS)]
-        try:                                # not in the terminal's group: Ctrl-C is for the one who watches
-            ended = subprocess.run(arguments, stdin=subprocess.DEVNULL, start_new_session=True, timeout=SECONDS + 10).returncode
+        try:                                # in a session of its own: Ctrl-C is for the one who watches
+            ended = subprocess.run(
+                arguments, stdin=subprocess.DEVNULL, start_new_session=True, timeout=SECONDS + 10).returncode
         except subprocess.TimeoutExpired:
             ended = "too late"
         if report.exists():
@@ -139,7 +140,8 @@ def begun():
 
 
 def check_files(file=None):
-    """Grade a student's file, or all in exercises/, and print the Report or the table. Returns the exit code: 0 if all is right."""
+    """Grade a student's file, or all in exercises/, and print the Report or the table. Returns the exit code, 0 if all is
+    right.  TinyganError if there is nothing to grade."""
     paths = [file] if file else begun()
     if not paths:
         raise TinyganError(f"got no file in {FOLDER}/, expected at least one: begin with `tinygan exercise tanh`")

@@ -147,7 +147,8 @@ def _faults(function, kind):
     listed = list(function(output))
     place = {id(x): i for i, x in reversed(list(enumerate(listed)))}
     early = [x for x in listed for y, _ in x.edges if place.get(id(y), len(listed)) > place[id(x)]]
-    return [len({id(x) for x in right} ^ set(place)), len(listed) - len(place), len(early), not listed or listed[-1] is not output]
+    missing = {id(x) for x in right} ^ set(place)
+    return [len(missing), len(listed) - len(place), len(early), not listed or listed[-1] is not output]
 
 
 def _by_depth(output, late=True, remember=True):

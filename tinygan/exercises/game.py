@@ -107,7 +107,7 @@ EXERCISES.append(Exercise(
      "This is the saturating loss of G.": _losses(tg.Tensor.detach, _keep, tg.losses.saturating_generator_loss)},
     ("Draw the graph: z → G → fakes → D → logits → loss. Where must it be cut in D's turn, so that D stays on the near side?",
      "A cut behind D would take D's own gradient away, too.",
-     "D's turn judges G(z).detach(). G's turn judges G(z), a Tensor that remembers G."),
+     "D's turn judges the fakes without their memory, G's turn the fakes themselves."),
     _both_losses))
 
 
@@ -156,7 +156,7 @@ EXERCISES.append(Exercise(
      "This is the slope's length, not its square.": _r1(lambda slope: (slope * slope).sum(axis=1).sqrt().mean()),
      "The slope is that of the belief σ(a), not of the logit.": _r1(belief=True)},
     ("x must be a Tensor with requires_grad=True before D sees it.",
-     "slope, = tg.grad(D(x).sum(), x, create_graph=True): one row for each point.",
+     "The gradient of D(x).sum(), recorded with create_graph=True, has a row for each point: its slope.",
      "R₁ is the sum of all slope * slope, divided by the number of points."),
     _penalty))
 
@@ -253,5 +253,5 @@ EXERCISES.append(Exercise(
      "Both turns use the noise z_d.": _same_noise},
     ("The order: D's zero_grad, loss, backward, step. Then the same for G, with a new D(G(z_g)).",
      "G's loss passes through D, so its backward() adds to D's gradients. Where must they be forgotten before D's next step?",
-     "In each turn zero_grad() stands right before backward(), and D's turn judges G(z_d).detach()."),
+     "In each turn zero_grad() stands right before backward(), and D's turn judges detached fakes."),
     _two_rounds))

@@ -147,13 +147,14 @@ class Exercise:
 
     def grade(self, function):
         """The Report of an answer. Whatever it raises becomes a sentence."""
+        head = f"{self.name}({', '.join(self.parameters)})"
         if not callable(function):
-            return self.failed(f"got {brief(repr(function))}, expected a function: def {self.name}({', '.join(self.parameters)})")
+            return self.failed(f"got {brief(repr(function))}, expected a function: def {head}")
         try:
             inspect.signature(function).bind(*self.parameters)
         except TypeError:
-            return self.failed(f"got {self.name}{inspect.signature(function)}, expected {self.name}"
-                               f"({', '.join(self.parameters)}): leave the line with def as it was")
+            return self.failed(f"got {self.name}{inspect.signature(function)}, expected {head}: "
+                               "leave the line with def as it was")
         except ValueError:                      # a function that is not written in Python tells nothing of its arguments
             pass
         rows, failed = [], []
@@ -220,7 +221,7 @@ def _difference(name, got, meant, single):
     if got.shape != meant.shape:
         return f"{name}: got shape {got.shape}, expected {meant.shape}"
     if single and got.ndim and got.dtype == np.float64:
-        return f"{name}: got float64 for float32: write np.zeros(shape, x.dtype) for new arrays, float(np.sqrt(2.0)) for numbers"
+        return f"{name}: got float64 for float32: write np.zeros(shape, x.dtype) for arrays, float(np.sqrt(2.0)) for numbers"
     with np.errstate(all="ignore"):
         error = np.abs(got - meant.astype(np.float64))
     wrong = ~(error <= TOLERANCE[single] * (np.abs(meant).max(initial=0) or 1))         # true for NaN

@@ -47,8 +47,10 @@ def _backward(mean=1, variance=1, scale=1, correction=0, E=np.mean):
 EXERCISES.append(Exercise(
     *asked(batch_norm), "Batch normalisation, backwards", 30, ("broadcast",), "tinygan/norm.py",
     ("∂L/∂x", "∂L/∂γ", "∂L/∂β"),
-    lambda g, x, gamma, eps: slopes(lambda *those: (g * twins.batch_norm(*those, eps)).sum(), x, gamma, np.zeros_like(gamma)),
-    {"rows": (4, [(_normal(6, 3), _normal(6, 3) + 1, 1 + _normal(3) / 4, 0.1), (_normal(4, 2), _normal(4, 2), _normal(2), 1e-5)]),
+    lambda g, x, gamma, eps: slopes(
+        lambda *those: (g * twins.batch_norm(*those, eps)).sum(), x, gamma, np.zeros_like(gamma)),
+    {"rows": (4, [(_normal(6, 3), _normal(6, 3) + 1, 1 + _normal(3) / 4, 0.1),
+                  (_normal(4, 2), _normal(4, 2), _normal(2), 1e-5)]),
      "images (N, H, W, C)": (1, [(_normal(2, 3, 2, 2), _normal(2, 3, 2, 2), _normal(2), 1e-3)]),
      "two rows, and a feature that does not vary": (
          1, [(_normal(2, 2), _normal(2, 2), _normal(2), 0.1), (_normal(4, 2), np.ones((4, 2)), _normal(2), 0.1)])},
@@ -145,13 +147,14 @@ EXERCISES.append(Exercise(
     {"The kernel is turned around: a network's convolution does not flip it.":
          lambda x, w, stride: _convolve(x, w[::-1, ::-1], stride),
      "The stride is forgotten in the input: windows start at S·i and S·j.":
-         lambda x, w, stride: _convolve(x, w, 1)[:, :(x.shape[1] - len(w)) // stride + 1, :(x.shape[2] - len(w)) // stride + 1],
+         lambda x, w, stride: _convolve(
+             x, w, 1)[:, :(x.shape[1] - len(w)) // stride + 1, :(x.shape[2] - len(w)) // stride + 1],
      "The last windows are missing: I = ⌊(H − K)/S⌋ + 1.":
          lambda x, w, stride: _convolve(x, w, stride)[:, :(x.shape[1] - len(w)) // stride, :(x.shape[2] - len(w)) // stride],
      "The stride is forgotten: there are windows at every pixel.": lambda x, w, stride: _convolve(x, w, 1)},
     ("Begin with zeros of shape (N, I, J, D) and add one product at a time.",
      "The pixel under position (a, b) of the window (i, j) is x[n, stride * i + a, stride * j + b], a vector (C,).",
-     "In the innermost of the six loops: y[n, i, j, d] += x[n, stride * i + a, stride * j + b] @ w[a, b, :, d].")))
+     "In the innermost loop, that vector times the kernel's vector w[a, b, :, d] is added to y[n, i, j, d].")))
 
 
 def transpose(g, w, stride):
@@ -206,7 +209,7 @@ EXERCISES.append(Exercise(
          lambda g, w, stride: _transpose(g, w, stride)[:, 1:-1, 1:-1]},
     ("Begin with zeros. Each pixel of g paints a kernel, times its value, onto the result.",
      "The pixel (i, j) of g paints onto rows S·i to S·i + K − 1, columns S·j to S·j + K − 1. What was there stays: add.",
-     "x[n, stride * i + a, stride * j + b] += w[a, b] @ g[n, i, j], in loops over n, i, j, a, b.")))
+     "For each n, i, j, a, b the matrix w[a, b] times the vector g[n, i, j] is added to row S·i + a, column S·j + b.")))
 
 
 def adam(theta, g, m, v, t, lr, beta1, beta2, eps):
@@ -253,7 +256,7 @@ EXERCISES.append(Exercise(
      "later steps": (2, [(*_state(2, 3), 3, 0.1, 0.5, 0.9, 1e-3), (*_state(4), 500, 0.01, 0.9, 0.999, 0.1)]),
      "a gradient of 0": (1, [(np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2), 1, 0.1, 0.5, 0.999, 1e-8)])},
     {"The correction for starting at 0 is missing: m̂ and v̂.": lambda *those: _adam(*those, corrected=False),
-     "ε stands outside of the root.": lambda *those: _adam(*those, inside=True),
+     "ε is inside of the root. It is added to √v̂.": lambda *those: _adam(*those, inside=True),
      "v is the running mean of g². Here it is that of |g|.": lambda *those: _adam(*those, square=np.abs),
      "β₁ and β₂ are exchanged.":
          lambda theta, g, m, v, t, lr, beta1, beta2, eps: _adam(theta, g, m, v, t, lr, beta2, beta1, eps),
@@ -261,4 +264,4 @@ EXERCISES.append(Exercise(
          lambda *those: _adam(*those, kept=True)},
     ("Compute the new m and v first. The step uses them, not the old ones.",
      "m̂ and v̂ are used in this step only. What is kept, and returned, is m and v.",
-     "theta - lr * m_hat / (np.sqrt(v_hat) + eps), with m_hat = m / (1 - beta1 ** t) and v_hat likewise.")))
+     "m̂ is the new m divided by 1 − β₁ᵗ, v̂ likewise. First the root of v̂ is taken, then ε is added.")))

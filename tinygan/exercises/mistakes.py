@@ -83,7 +83,7 @@ _find(
     {"The channels come first here, and last in this house.":
          lambda labels, classes, size: np.eye(classes)[labels][:, :, None, None] * np.ones((size, size)),
      "All images have the planes of the first.":
-         lambda labels, classes, size: np.eye(classes)[labels[:1].repeat(len(labels))][:, None, None] * np.ones((size, size, 1)),
+         lambda labels, *sizes: museum.label_planes(labels[:1].repeat(len(labels)), *sizes),
      "The one-hot row is not spread over the pixels: the shape is (N, 1, 1, classes).":
          lambda labels, classes, size: np.eye(classes)[labels][:, None, None]},
     ("Print the planes of one label, with 3 classes and size 2.",
@@ -137,5 +137,5 @@ _find(
          lambda f, x, rng: museum._directional_error(f, x, np.eye(1, x.size).reshape(x.shape), rng)},
     ("The sum over a column of x̂ is 0, whatever x is. What is the gradient of that sum?",
      "A cotangent of ones cannot tell a batch normalisation from a constant. Which one can?",
-     "u = rng.standard_normal(x.shape)"),
+     "One that is random: draw u from rng, as _directional_error draws v."),
     "from tinygan.tensor import Tensor, grad\n\n\n" + inspect.getsource(museum._directional_error), _verdicts)
