@@ -261,6 +261,8 @@ OTHERS = [          # nobody planted these: what is tried, and a part of the sen
     ("matmul", lambda g, a, b: g @ b.T, "got 1 results, expected 2"),
     ("matmul", lambda g, a, b: (g @ b.T, a.T @ g + 1), "∂L/∂B"),
     ("softplus", lambda x: np.where(x > 0, x, 0) + 0.69 / (1 + np.abs(x)), "softplus"),
+    ("softplus", lambda x: np.where(x > 10, x, np.log1p(np.exp(np.minimum(x, 10)))), "softplus"),
+    ("normalise", lambda x: (x - x.mean(axis=0)) / ((x - x.mean(axis=0)) ** 2).mean(axis=0).sqrt(), "y["),
     ("d_loss", lambda a, b: tuple(x.astype(np.float64) for x in map(np.asarray, EXERCISES["d_loss"].expected(
         a.astype(np.float64), b.astype(np.float64)))), "float64 for float32"),
     ("d_loss", lambda a, b: (d_loss(a, b)[0], d_loss(a, b)[1].data.ravel(), d_loss(a, b)[2]), "shape"),
