@@ -246,7 +246,7 @@ def test_files_of_pictures_and_the_report_too(tmp_path):
         buffer = io.BytesIO()
         plots.samples(tg.data.digits()[0][:4], tmp_path / "samples.png"), plots.losses(HISTORY, buffer)
         report.write(tmp_path / "report.html", title="t", config={}, history=HISTORY, frames=[(1, RING)], samples=RING,
-                     real=RING, score=None, real_score=None, findings=[])
+                     real=RING, score=None, real_score=None, findings=[], networks={})
         return {path.name: path.read_bytes() for path in tmp_path.iterdir()} | {"buffer": buffer.getvalue()[:8]}
 
     expected = written()

@@ -20,10 +20,12 @@ from .training import GAN
 
 
 def __getattr__(name):
-    """tinygan.plots and tinygan.metrics lie in look/, and load when first used: matplotlib would slow every import.
-    tinygan.__version__ is that of the installed package."""
+    """tinygan.plots and tinygan.metrics lie in look/, and load when first used: matplotlib would slow every import. So do
+    tinygan.exercises. tinygan.__version__ is that of the installed package."""
     if name in ("plots", "metrics"):
         return import_module(f".look.{name}", __name__)
+    if name == "exercises":
+        return import_module(".exercises", __name__)
     if name == "__version__":
         return import_module(".run.folder", __name__).versions()["tinygan"]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: tinygan train, sample, lesson and check."""
+"""The command line: tinygan train, sample, lesson, exercise and check."""
 import argparse
 import os
 import signal
@@ -141,6 +141,16 @@ def _parser():
     lesson.add_argument("--quiet", action="store_true", help="print errors only")
     lesson.set_defaults(command=_lesson)
 
+    exercise = commands.add_parser(
+        "exercise", help="questions to answer in code, and a grader",
+        description="Write the question NAME as a file to complete, or grade what was written; without either, list them.",
+        epilog="examples: tinygan exercise tanh        tinygan exercise --check --watch")
+    exercise.add_argument("name", nargs="?", metavar="NAME", help="write exercises/NAME.py (list them)")
+    exercise.add_argument("--hint", type=int, choices=(1, 2, 3), help="print a hint for NAME; 3 nearly gives it away")
+    exercise.add_argument("--check", nargs="?", const="", metavar="FILE", help="grade FILE, or all in exercises/")
+    exercise.add_argument("--watch", action="store_true", help="with --check: grade again whenever a file is saved")
+    exercise.set_defaults(command=_exercise)
+
     check = commands.add_parser(
         "check", help="prove derivatives against finite differences", epilog="example: tinygan check batch_norm --order 2",
         description="Compare every derivative in tinygan, or those of NAME, with finite differences.")
@@ -204,6 +214,24 @@ def _lesson(options):
         return
     lessons.run(options.name, options.out, options.seed, options.full, options.data, options.steps, options.overwrite,
                 options.quiet, options.html)
+
+
+def _exercise(options):
+    from . import exercises                 # here, as no other command needs them
+    if options.check is not None:
+        if options.name or options.hint:
+            raise TinyganError("got --check beside NAME or --hint, expected it alone: give it the file, or nothing for all")
+        return (exercises.watch if options.watch else exercises.check_files)(options.check)
+    if options.watch or options.hint and not options.name:
+        raise TinyganError(f"got --{'watch' if options.watch else 'hint'} alone, expected --check --watch or NAME --hint N: "
+                           "say what to grade, or which exercise")
+    if options.hint:
+        print("\n".join(exercises.indented(exercises.hint(options.name, options.hint), 0)))
+    elif options.name:
+        path = exercises.write(options.name)
+        print(f"{path} has the question. To grade your answer: tinygan exercise --check {path}")
+    else:
+        print(exercises.listing())
 
 
 def _sample(options):
