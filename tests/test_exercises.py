@@ -440,7 +440,8 @@ def test_the_command_lists_writes_and_hints(here, capsys):
 @pytest.mark.parametrize("arguments, part", [
     (["cooking"], "choose one of tanh, broadcast"), (["--watch"], "expected --check --watch"),
     (["--hint", "1"], "NAME --hint N"), (["tanh", "--check"], "expected it alone"),
-    (["--check", "nowhere.py"], "expected a file"), (["--check", "."], "named after its exercise")])
+    (["--check", "nowhere.py", "--watch"], "expected a file"), (["--check", "nowhere.py"], "expected a file"),
+    (["--check", "."], "named after its exercise")])
 def test_what_the_command_cannot_do_is_said(here, capsys, arguments, part):
     assert main(["exercise", *arguments]) == 1
     err = capsys.readouterr().err

@@ -85,20 +85,26 @@ def text(exercise):
 
 # Files, each in a process of its own
 
-def grade(path):
-    """The Report of a student's file NAME.py.  TinyganError if it is not there, or not named after an exercise."""
-    path = Path(path)
+def exercise_of(path):
+    """The Exercise that a student's file NAME.py answers.  TinyganError if it is not there, or not named after one."""
     if not path.is_file() or path.suffix != ".py" or path.stem not in EXERCISES:
         raise TinyganError(f"got {path}, expected a file named after its exercise: write one with `tinygan exercise NAME`")
+    return EXERCISES[path.stem]
+
+
+def grade(path):
+    """The Report of a student's file.  TinyganError if it answers no exercise."""
+    path = Path(path)
+    exercise = exercise_of(path)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         arguments = [sys.executable, "-c", f"from {__name__} import _child; _child()", path, report]
         try:                                # in a session of its own: Ctrl-C is for the one who watches
             ended = subprocess.run(arguments, stdin=subprocess.DEVNULL, start_new_session=True, timeout=LIMIT).returncode
         except subprocess.TimeoutExpired:
-            return EXERCISES[path.stem].failed(f"it did not end within {LIMIT} seconds: look for an endless loop")
+            return exercise.failed(f"it did not end within {LIMIT} seconds: look for an endless loop")
         if not report.exists():
-            return EXERCISES[path.stem].failed(f"it ended the program (exit code {ended}): leave os._exit and its like out")
+            return exercise.failed(f"it ended the program (exit code {ended}): leave os._exit and its like out")
         found = json.loads(report.read_text(encoding="utf-8"))
     return Report(**found | {"rows": [Row(**row) for row in found["rows"]]})
 
@@ -111,7 +117,7 @@ def _child():
 
 def _run(path):
     """The Report of the file, which runs here."""
-    exercise, names = find(path.stem), {"__name__": path.stem, "__file__": str(path)}
+    exercise, names = EXERCISES[path.stem], {"__name__": path.stem, "__file__": str(path)}
     try:
         with limited():
             exec(compile(path.read_bytes(), str(path), "exec"), names)
@@ -144,14 +150,18 @@ def table(reports):
     """A line for each Report with its points, and for what is wrong its sentence."""
     lines = []
     for report in reports:
-        first, *more = indented("right" if report.passed else report.verdict, 29) or [""]
+        first, *more = indented("right" if report.passed else report.verdict, 30)
         lines += [f"  {report.exercise:14}{report.won:3} of {report.most:2}     {first.strip()}", *more]
     won, most = (sum(getattr(report, name) for report in reports) for name in ("won", "most"))
     return "\n".join([*lines, "", f"  {'all':13}{won:4} of {most:3}    {len(reports)} of {len(EXERCISES)} exercises begun"])
 
 
 def watch(file=None):
-    """Grade a student's file, or all, now and whenever one is saved, until Ctrl-C. Returns the exit code."""
+    """Grade a student's file, or all, now and whenever one is saved, until Ctrl-C. Returns the exit code.
+
+    TinyganError if the file answers no exercise."""
+    if file:
+        exercise_of(Path(file))
     print("Each file is graded again when it is saved. Ctrl-C ends this.")
     seen, reports = {}, {}
     with suppress(KeyboardInterrupt):
