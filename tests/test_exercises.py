@@ -243,6 +243,15 @@ def test_a_known_mistake_fails_with_its_own_sentence(name, sentence):
     assert " ".join(sentence.split()[-2:]) in " ".join(str(report).split())
 
 
+def test_a_known_mistake_is_known_in_other_words():
+    """V itself, by logarithms that overflow where the planted one does not."""
+    def v(a, b):
+        p, q = 1 / (1 + np.exp(-a)), 1 / (1 + np.exp(-b))
+        return np.log(p).mean() + np.log(1 - q).mean(), (1 - p) / len(a), -q / len(b)
+
+    assert check("d_loss", v).mistake == "This is V, which D maximises. Its loss is −V."
+
+
 def in_place(g, x, gamma, eps):
     x -= x.mean(axis=0)
     return batch_norm(g, x, gamma, eps)
@@ -384,6 +393,7 @@ def test_an_endless_loop_ends_with_its_line(here, monkeypatch, body, rest):
     for report in reports:
         assert report.verdict.startswith("it did not end within 0.3 seconds: look for an endless loop (line ")
         assert report.verdict.rstrip(")").endswith(("while True: pass", "while True:", " pass")) and report.won == 0
+    assert check("tanh", tg.ops.tanh).passed
     assert signal.getsignal(signal.SIGALRM) == before and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
