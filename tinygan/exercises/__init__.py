@@ -6,10 +6,8 @@
 The questions stand in engine, losses, layers, game and mistakes.py; how an answer is graded, in grading.py. A student's file
 runs in a process of its own, so that whatever it does ends with a sentence.
 """
-import faulthandler
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,11 +19,11 @@ from pathlib import Path
 from ..errors import TinyganError, integer
 from ..look.files import check_place, write_text
 from . import engine, game, layers, losses, mistakes
-from .grading import Report, Row, indented, told
+from .grading import Endless, Report, Row, indented, limited, told
 
 EXERCISES = {exercise.name: exercise for module in (engine, losses, layers, game, mistakes) for exercise in module.EXERCISES}
 FOLDER = Path("exercises")          # of the student's files
-SECONDS = 20                        # that a file may run
+LIMIT = 60                          # seconds, after which a file's process is ended
 HEAD = """\
 # {title}. About {minutes} minutes{after}.
 # To grade it: tinygan exercise --check {path}
@@ -87,47 +85,45 @@ def text(exercise):
 
 # Files, each in a process of its own
 
-def grade(path):
-    """The Report of a student's file NAME.py.  TinyganError if it is not there, or not named after an exercise."""
-    path = Path(path)
+def exercise_of(path):
+    """The Exercise that a student's file NAME.py answers.  TinyganError if it is not there, or not named after one."""
     if not path.is_file() or path.suffix != ".py" or path.stem not in EXERCISES:
         raise TinyganError(f"got {path}, expected a file named after its exercise: write one with `tinygan exercise NAME`")
-    exercise = EXERCISES[path.stem]
+    return EXERCISES[path.stem]
+
+
+def grade(path):
+    """The Report of a student's file.  TinyganError if it answers no exercise."""
+    path = Path(path)
+    exercise = exercise_of(path)
     with tempfile.TemporaryDirectory() as folder:
-        report, trace = Path(folder, "report.json"), Path(folder, "trace")
-        arguments = [sys.executable, "-c", f"from {__name__} import _child; _child()", path, report, trace, str(SECONDS)]
+        report = Path(folder, "report.json")
+        arguments = [sys.executable, "-c", f"from {__name__} import _child; _child()", path, report]
         try:                                # in a session of its own: Ctrl-C is for the one who watches
-            ended = subprocess.run(
-                arguments, stdin=subprocess.DEVNULL, start_new_session=True, timeout=SECONDS + 10).returncode
+            ended = subprocess.run(arguments, stdin=subprocess.DEVNULL, start_new_session=True, timeout=LIMIT).returncode
         except subprocess.TimeoutExpired:
-            ended = "too late"
-        if report.exists():
-            found = json.loads(report.read_text(encoding="utf-8"))
-            return Report(**found | {"rows": [Row(**row) for row in found["rows"]]})
-        stack = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
-    if stack or ended == "too late":
-        innermost = re.search(rf'{path.name}", line (\d+)', stack)
-        where = f" in line {innermost[1]}" if innermost else ""
-        return exercise.failed(f"it did not end within {SECONDS} seconds: look for an endless loop{where}")
-    return exercise.failed(f"it ended the program before it was graded (exit code {ended}): leave os._exit and its like out")
+            return exercise.failed(f"it did not end within {LIMIT} seconds: look for an endless loop")
+        if not report.exists():
+            return exercise.failed(f"it ended the program (exit code {ended}): leave os._exit and its like out")
+        found = json.loads(report.read_text(encoding="utf-8"))
+    return Report(**found | {"rows": [Row(**row) for row in found["rows"]]})
 
 
 def _child():
-    """Grade the file; the watchdog writes down the line where an endless loop was, and ends the process."""
-    path, report, trace = map(Path, sys.argv[1:4])
-    with open(trace, "w") as file:
-        faulthandler.dump_traceback_later(int(sys.argv[4]), exit=True, file=file)
-        write_text(report, json.dumps(asdict(_run(path))))
+    """Grade the file in this process, and write the Report down."""
+    path, report = map(Path, sys.argv[1:])
+    write_text(report, json.dumps(asdict(_run(path))))
 
 
 def _run(path):
     """The Report of the file, which runs here."""
-    exercise, names = find(path.stem), {"__name__": path.stem, "__file__": str(path)}
+    exercise, names = EXERCISES[path.stem], {"__name__": path.stem, "__file__": str(path)}
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), names)
+        with limited():
+            exec(compile(path.read_bytes(), str(path), "exec"), names)
     except SyntaxError as error:
         return exercise.failed(f"line {error.lineno} is no Python: {error.msg}")
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, Endless) as error:
         return exercise.failed(told(error, str(path)))
     if exercise.name not in names:
         return exercise.failed(f"there is no {exercise.name} in {path}: leave the line with `def {exercise.name}` as it was")
@@ -154,14 +150,18 @@ def table(reports):
     """A line for each Report with its points, and for what is wrong its sentence."""
     lines = []
     for report in reports:
-        first, *more = indented("right" if report.passed else report.verdict, 29) or [""]
+        first, *more = indented("right" if report.passed else report.verdict, 30)
         lines += [f"  {report.exercise:14}{report.won:3} of {report.most:2}     {first.strip()}", *more]
     won, most = (sum(getattr(report, name) for report in reports) for name in ("won", "most"))
     return "\n".join([*lines, "", f"  {'all':13}{won:4} of {most:3}    {len(reports)} of {len(EXERCISES)} exercises begun"])
 
 
 def watch(file=None):
-    """Grade a student's file, or all, now and whenever one is saved, until Ctrl-C. Returns the exit code."""
+    """Grade a student's file, or all, now and whenever one is saved, until Ctrl-C. Returns the exit code.
+
+    TinyganError if the file answers no exercise."""
+    if file:
+        exercise_of(Path(file))
     print("Each file is graded again when it is saved. Ctrl-C ends this.")
     seen, reports = {}, {}
     with suppress(KeyboardInterrupt):

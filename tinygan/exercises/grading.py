@@ -6,9 +6,12 @@ mistakes are tried on the same arguments. The one that makes the same of them is
 """
 import ast
 import inspect
+import signal
 import textwrap
+import threading
 import traceback
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +21,7 @@ from ..gradcheck import compare_gradients
 from ..proofs.museum import finite_differences
 from ..tensor import Tensor, grad
 
+SECONDS = 20            # that an answer may take
 TOLERANCE = {False: 1e-6, True: 1e-4}       # is it float32? The error allowed, of the largest number that should come out
 
 
@@ -69,6 +73,28 @@ class Report:
 def indented(text, by):
     """The text as lines that fit a terminal."""
     return textwrap.wrap(text, 80, initial_indent=" " * by, subsequent_indent=" " * by)
+
+
+class Endless(BaseException):
+    """An answer took too long. No Exception: those the answer might catch."""
+
+
+@contextmanager
+def limited():
+    """Endless after SECONDS of the block, where the system has an alarm and this is the main thread."""
+    def ring(number, frame):
+        raise Endless(f"it did not end within {SECONDS} seconds: look for an endless loop")
+
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 # What comes out of a function: a list of arrays
@@ -146,7 +172,7 @@ class Exercise:
         return Report(self.name, [Row("the whole", sum(points for points, _ in self.trials.values()), sentence)])
 
     def grade(self, function):
-        """The Report of an answer. Whatever it raises becomes a sentence."""
+        """The Report of an answer. Whatever it raises becomes a sentence, and so does an endless loop."""
         head = f"{self.name}({', '.join(self.parameters)})"
         if not callable(function):
             return self.failed(f"got {brief(repr(function))}, expected a function: def {head}")
@@ -157,6 +183,13 @@ class Exercise:
                                "leave the line with def as it was")
         except ValueError:                      # a function that is not written in Python tells nothing of its arguments
             pass
+        try:
+            with limited():
+                return self._graded(function)
+        except Endless as error:
+            return self.failed(told(error, _file(function)))
+
+    def _graded(self, function):
         report, tried = Report(self.name, [], book=self.book), []
         for what, (points, cases) in self.trials.items():
             tried += cases if report.passed else []                 # up to the first row that fails
@@ -183,7 +216,7 @@ class Exercise:
         """The first thing wrong with what the function makes of the case, as a sentence; "" for nothing."""
         made = self._made(function, case)
         if isinstance(made, BaseException):
-            return told(made, getattr(getattr(function, "__code__", None), "co_filename", None))
+            return told(made, _file(function))
         if len(made) != len(self.results):
             return f"got {len(made)} results, expected {len(self.results)}: return {', '.join(self.results)}"
         single = any(is_floats(x) and x.dtype == np.float32 for x in case)
@@ -212,7 +245,13 @@ def told(error, file):
         return "it ends the program (sys.exit): leave that out, and return the answer"
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = f" (line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
-    return f"{type(error).__name__}: {brief(error)}{where}"
+    kind = "" if isinstance(error, Endless) else f"{type(error).__name__}: "
+    return f"{kind}{brief(error)}{where}"
+
+
+def _file(function):
+    """The file that a function stands in."""
+    return getattr(getattr(function, "__code__", None), "co_filename", None)
 
 
 def _difference(name, got, meant, single):
