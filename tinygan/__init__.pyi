@@ -1,4 +1,5 @@
-from . import backend as backend, data as data, group as group, losses as losses, models as models, ops as ops
+from . import (backend as backend, data as data, exercises as exercises, group as group, losses as losses, models as models,
+               ops as ops)
 from .backend import to_device as to_device, to_numpy as to_numpy
 from .errors import (Diverged as Diverged, StopTraining as StopTraining, TinyganError as TinyganError,
                      WorkerLost as WorkerLost)

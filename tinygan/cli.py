@@ -1,4 +1,4 @@
-"""The command line: tinygan train, sample, lesson, exercise and check."""
+"""The command line: tinygan train, sample, lesson, exercise, notebook and check."""
 import argparse
 import os
 import signal
@@ -151,6 +151,13 @@ def _parser():
     exercise.add_argument("--watch", action="store_true", help="with --check: grade again whenever a file is saved")
     exercise.set_defaults(command=_exercise)
 
+    notebook = commands.add_parser(
+        "notebook", help="the course: eight notebooks with exercises", epilog="example: tinygan notebook gradients",
+        description="Write a notebook of the course; without a name, list them.")
+    notebook.add_argument("name", nargs="?", metavar="NAME", help="which one (list them)")
+    notebook.add_argument("--out", type=Path, metavar="FILE", help="the file (NAME.ipynb)")
+    notebook.set_defaults(command=_notebook)
+
     check = commands.add_parser(
         "check", help="prove derivatives against finite differences", epilog="example: tinygan check batch_norm --order 2",
         description="Compare every derivative in tinygan, or those of NAME, with finite differences.")
@@ -214,6 +221,14 @@ def _lesson(options):
         return
     lessons.run(options.name, options.out, options.seed, options.full, options.data, options.steps, options.overwrite,
                 options.quiet, options.html)
+
+
+def _notebook(options):
+    from . import notebooks
+    if options.name is None:
+        print(f"{notebooks.listing()}\n\nFor teachers: {notebooks.GUIDE}")
+    else:
+        print(f"written: {notebooks.write(options.name, options.out)}. To open it: jupyter lab, or an editor that knows notebooks")
 
 
 def _exercise(options):
