@@ -49,6 +49,14 @@ def test_the_guide_names_every_notebook_and_every_exercise():
     assert named | found == set(tg.exercises.EXERCISES) and len(found) == 5
 
 
+def test_an_answer_begins_as_its_question_says():
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in notebooks.SOURCES.values())
+    begun = re.findall(r"^def (\w+)\((.*)\):\n    raise NotImplementedError\n\n\ntg.exercises.check\(\"(\w+)\", (\w+)\)$", sources, re.M)
+    assert len(begun) == sources.count("tg.exercises.check(") >= 3
+    for function, arguments, exercise, given in begun:
+        assert function == exercise == given and arguments.split(", ") == tg.exercises.find(exercise).parameters
+
+
 @pytest.mark.notebooks
 @pytest.mark.parametrize("name", notebooks.SOURCES)
 def test_a_notebook_runs_and_shows_what_it_says(name, tmp_path):

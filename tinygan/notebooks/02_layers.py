@@ -36,17 +36,16 @@ print(G.summary((100,)))
 layer = tg.Conv2D(1, 1, kernel_size=3, bias=False)
 layer.weight.data[...] = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]).reshape(3, 3, 1, 1)
 digits, labels = tg.data.digits()
-image = digits[:1]
-fast = layer(image).data
+fast = layer(digits[:6]).data
 with tg.plain():
-    plain = layer(image).data
+    plain = layer(digits[:6]).data
 print(fast.shape, np.abs(fast - plain).max() < 1e-5)
-#> (1, 28, 28, 1) True
+#> (6, 28, 28, 1) True
 
 # %%
 from tinygan import plots
 
-plots.rows([("a digit", image), ("Laplace", np.tanh(fast))])
+plots.rows([("digits", digits[:6]), ("Laplace", np.tanh(fast))])
 
 # %% [markdown]
 # ## The way up
@@ -93,7 +92,7 @@ print(tg.check_gradients(norm, batch[:6]))
 # `matmul`, `leaky_relu`, `batch_norm`, `convolve`, `transpose`. The question of each: `print(tg.exercises.find(NAME).code)`.
 
 # %%
-def convolve(x, w):
+def convolve(x, w, stride):
     raise NotImplementedError
 
 
