@@ -236,6 +236,13 @@ def test_the_question_can_be_run_and_is_no_answer(name):
     assert max(map(len, prose.splitlines())) <= 80
 
 
+def test_a_question_can_be_pasted_into_a_notebook():
+    assert exercises.question("tanh") == EXERCISES["tanh"].code.strip()
+    names = {"np": np, "tg": tg}
+    exec(exercises.question("d_gradient"), names)           # it brings what it is written with
+    assert {"CachingDense", "sigmoid"} <= names.keys() and not check("d_gradient", names["d_gradient"]).passed
+
+
 @pytest.mark.parametrize("name, sentence", [(name, sentence) for name, one in EXERCISES.items() for sentence in one.wrong])
 def test_a_known_mistake_fails_with_its_own_sentence(name, sentence):
     report = check(name, EXERCISES[name].wrong[sentence])

@@ -50,6 +50,12 @@ def find(name):
     return EXERCISES[name]
 
 
+def question(name):
+    """The question of an exercise, with what is given to answer it, as a text of Python."""
+    exercise = find(name)
+    return f"{exercise.given}\n\n{exercise.code}".strip()
+
+
 def hint(name, level=1):
     """One of the three hints of an exercise, 1 to 3: the last one nearly gives it away."""
     return find(name).hints[integer("the hint", level, 1, 3) - 1]

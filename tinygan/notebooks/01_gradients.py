@@ -96,10 +96,14 @@ except tg.GradientError as error:
 
 # %% [markdown]
 # Mend the 2 above, and run the cell again: nothing is printed then.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# Write the body, run the cell, read the table. A hint: `print(tg.exercises.hint("tanh"))`.
+# Read the question, write the body, run the cell, read the table. A hint: `print(tg.exercises.hint("tanh"))`.
+
+# %%
+print(tg.exercises.question("tanh"))
 
 # %%
 def tanh(x):
@@ -108,11 +112,25 @@ def tanh(x):
 
 tg.exercises.check("tanh", tanh)
 
-# %% [markdown]
-# The question in full, with its notation: `tinygan exercise tanh`, or the next line. Go on with `broadcast` and `order`.
+# %%
+print(tg.exercises.question("broadcast"))
 
 # %%
-print(tg.exercises.find("tanh").code)
+def broadcast(g, shape):
+    raise NotImplementedError
+
+
+tg.exercises.check("broadcast", broadcast)
+
+# %%
+print(tg.exercises.question("order"))
+
+# %%
+def order(output):
+    raise NotImplementedError
+
+
+tg.exercises.check("order", order)
 
 # %% [markdown]
 # ## Questions

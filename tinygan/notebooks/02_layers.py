@@ -89,7 +89,40 @@ print(tg.check_gradients(norm, batch[:6]))
 # %% [markdown]
 # ## Exercises
 #
-# `matmul`, `leaky_relu`, `batch_norm`, `convolve`, `transpose`. The question of each: `print(tg.exercises.find(NAME).code)`.
+# Read the question, write the body, run the cell, read the table. A hint: `print(tg.exercises.hint("matmul"))`.
+
+# %%
+print(tg.exercises.question("matmul"))
+
+# %%
+def matmul(g, a, b):
+    raise NotImplementedError
+
+
+tg.exercises.check("matmul", matmul)
+
+# %%
+print(tg.exercises.question("leaky_relu"))
+
+# %%
+def leaky_relu(x, slope):
+    raise NotImplementedError
+
+
+tg.exercises.check("leaky_relu", leaky_relu)
+
+# %%
+print(tg.exercises.question("batch_norm"))
+
+# %%
+def batch_norm(g, x, gamma, eps):
+    raise NotImplementedError
+
+
+tg.exercises.check("batch_norm", batch_norm)
+
+# %%
+print(tg.exercises.question("convolve"))
 
 # %%
 def convolve(x, w, stride):
@@ -97,6 +130,16 @@ def convolve(x, w, stride):
 
 
 tg.exercises.check("convolve", convolve)
+
+# %%
+print(tg.exercises.question("transpose"))
+
+# %%
+def transpose(g, w, stride):
+    raise NotImplementedError
+
+
+tg.exercises.check("transpose", transpose)
 
 # %% [markdown]
 # ## Questions

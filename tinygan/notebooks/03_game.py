@@ -127,7 +127,20 @@ print(abs(np.mean(path[-100:])) < 0.5)
 # %% [markdown]
 # ## Exercises
 #
-# `softplus`, `d_loss`, `g_losses`, `optimal_logit`, `adam`, `detach`, `step`.
+# Read the question, write the body, run the cell, read the table. A hint: `print(tg.exercises.hint("softplus"))`.
+
+# %%
+print(tg.exercises.question("softplus"))
+
+# %%
+def softplus(x):
+    raise NotImplementedError
+
+
+tg.exercises.check("softplus", softplus)
+
+# %%
+print(tg.exercises.question("d_loss"))
 
 # %%
 def d_loss(a_real, a_fake):
@@ -135,6 +148,56 @@ def d_loss(a_real, a_fake):
 
 
 tg.exercises.check("d_loss", d_loss)
+
+# %%
+print(tg.exercises.question("g_losses"))
+
+# %%
+def g_losses(a):
+    raise NotImplementedError
+
+
+tg.exercises.check("g_losses", g_losses)
+
+# %%
+print(tg.exercises.question("optimal_logit"))
+
+# %%
+def optimal_logit(x, mu, s, nu, t):
+    raise NotImplementedError
+
+
+tg.exercises.check("optimal_logit", optimal_logit)
+
+# %%
+print(tg.exercises.question("adam"))
+
+# %%
+def adam(theta, g, m, v, t, lr, beta1, beta2, eps):
+    raise NotImplementedError
+
+
+tg.exercises.check("adam", adam)
+
+# %%
+print(tg.exercises.question("detach"))
+
+# %%
+def detach(G, D, x, z):
+    raise NotImplementedError
+
+
+tg.exercises.check("detach", detach)
+
+# %%
+print(tg.exercises.question("step"))
+
+# %%
+def step(G, D, g_optimizer, d_optimizer, x, z_d, z_g):
+    raise NotImplementedError
+
+
+tg.exercises.check("step", step)
 
 # %% [markdown]
 # ## Questions

@@ -91,6 +91,21 @@ print((again.sample(4) == gan.sample(4)).all(), again.steps == gan.steps)
 #> True True
 
 # %% [markdown]
+# ## Exercises
+#
+# Read the question, write the body, run the cell, read the table. A hint: `print(tg.exercises.hint("r1"))`.
+
+# %%
+print(tg.exercises.question("r1"))
+
+# %%
+def r1(D, x):
+    raise NotImplementedError
+
+
+tg.exercises.check("r1", r1)
+
+# %% [markdown]
 # ## Questions
 #
 # 1. Why must the images lie in [−1, 1] here? What would D learn first, if they lay in [0, 1]?

@@ -65,16 +65,58 @@ print(f"{turned.number():.2f}")
 # %% [markdown]
 # ## Exercises
 #
-# Find the mistake. You get the function as it was published; give back the right one.
+# Find the mistake. You get the function as it was published; give back the right one. A hint:
+# `print(tg.exercises.hint("d_gradient"))`.
 
 # %%
-for name, exercise in tg.exercises.EXERCISES.items():
-    if exercise.title.startswith("Find the mistake"):
-        print(f"{name:16} {exercise.minutes} minutes")
-#> checker
+print(tg.exercises.question("d_gradient"))
 
 # %%
-print(tg.exercises.find("d_gradient").code)
+def d_gradient(w, real, fake):
+    raise NotImplementedError
+
+
+tg.exercises.check("d_gradient", d_gradient)
+
+# %%
+print(tg.exercises.question("d_real_loss"))
+
+# %%
+def d_real_loss(a):
+    raise NotImplementedError
+
+
+tg.exercises.check("d_real_loss", d_real_loss)
+
+# %%
+print(tg.exercises.question("label_planes"))
+
+# %%
+def label_planes(labels, classes, size):
+    raise NotImplementedError
+
+
+tg.exercises.check("label_planes", label_planes)
+
+# %%
+print(tg.exercises.question("normalise"))
+
+# %%
+def normalise(x):
+    raise NotImplementedError
+
+
+tg.exercises.check("normalise", normalise)
+
+# %%
+print(tg.exercises.question("checker"))
+
+# %%
+def checker(f, x, rng):
+    raise NotImplementedError
+
+
+tg.exercises.check("checker", checker)
 
 # %% [markdown]
 # ## Questions
