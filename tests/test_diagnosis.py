@@ -11,7 +11,7 @@ from tinygan.look.diagnosis import Watch, findings, nearest
 from tinygan.look.metrics import Score, mode_score
 
 EVEN = (0.1,) * 10
-REAL_SCORE = Score(2000, 10.0, 0.98, 0.93, 2.3, EVEN)
+REAL_SCORE = Score(2000, 5.0, 0.99, 0.98, 2.3, EVEN)
 FAULTS = ("broke", "no gradient", "too strong", "only guesses", "scores", "do not look", "Collapse", "washed-out",
           "lie beside", "missed", "exploded", "too much ink", "too little ink")
 
@@ -76,7 +76,7 @@ def test_a_short_game_is_no_collapse(steps):
         assert ("too few to judge" in sentences[-1]) == bool(steps)
 
 
-@pytest.mark.parametrize("frechet, end", [(12.0, "first"), (90.0, "second")])
+@pytest.mark.parametrize("frechet, end", [(19.0, "first"), (21.0, "second")])
 def test_a_d_that_guesses_is_either_fooled_or_blind(frechet, end):
     score = Score(2000, frechet, 0.97, 0.9, 2.3, EVEN)
     assert f"speaks for the {end}" in " ".join(findings(history(0.5, 0.5), score=score, real_score=REAL_SCORE))
@@ -176,7 +176,7 @@ def test_near_duplicates_by_hand(close, fault):
 
 
 @pytest.mark.parametrize("sure, frechet, verdict", [
-    (0.9, 12.0, "look like real digits"), (0.6, 13.0, "less clear"), (0.2, 20.0, "do not look"),
+    (0.9, 19.0, "look like real digits"), (0.9, 21.0, "less clear"), (0.6, 99.0, "less clear"), (0.4, 60.0, "do not look"),
     (0.92, 466.0, "do not look")])                              # one clear digit, painted again and again
 def test_likeness(sure, frechet, verdict):
     score = Score(2000, frechet, 0.9, sure, 2.2, EVEN)

@@ -109,7 +109,7 @@ def test_each_way_sees_what_it_is_called(monkeypatch, tmp_path):
 
     monkeypatch.setattr(augmentation, "train_gan", gan)
     monkeypatch.setattr(augmentation, "draw", draw)
-    monkeypatch.setattr(metrics, "untrained_classifier", lambda rng: streams.append(rng.random()) or Three())
+    monkeypatch.setattr(augmentation, "untrained", lambda rng: streams.append(rng.random()) or Three())
     monkeypatch.setattr(augmentation, "train", lambda network, batch, steps: seen.append(batch()))
     errors, (_, asked) = augmentation.play(it, 2, 20)
     assert errors == {way: pytest.approx(37.5) for way in augmentation.WAYS} and len(asked) == 30       # five of 8 are a 3

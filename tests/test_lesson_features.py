@@ -105,7 +105,7 @@ def test_the_numbers_where_all_is_known(monkeypatch, tmp_path):
     monkeypatch.setattr(features, "encoder", lambda width, rng: tg.Sequential(tg.Flatten()))
     monkeypatch.setattr(features, "generator", lambda width, rng: Again(28, 28, 1))
     monkeypatch.setattr(features, "train", train)
-    monkeypatch.setattr(tg.GAN, "fit", lambda gan, images, steps, batch, workers: order.append(("GAN", len(images), steps)))
+    monkeypatch.setattr(tg.GAN, "fit", lambda gan, images, steps, batch, callbacks, workers: order.append(("GAN", len(images), steps)))
     monkeypatch.setattr(features, "plane", lambda vectors: vectors[:, :2])
     monkeypatch.setattr(features.plots, "rows", lambda *_: None)
     monkeypatch.setattr(features.plots, "save", lambda *_: None)

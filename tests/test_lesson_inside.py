@@ -168,7 +168,7 @@ def test_distances_to_the_nearest_training_digit(it):
 
 def test_the_game_is_played_before_anybody_looks(it, monkeypatch):
     order = []
-    monkeypatch.setattr(tg.GAN, "fit", lambda gan, images, steps, batch, workers: order.append((gan, images, steps, batch)))
+    monkeypatch.setattr(tg.GAN, "fit", lambda gan, images, steps, batch, callbacks, workers: order.append((gan, images, steps, batch)))
     for look in ("walk", "arithmetic", "unit", "gradient", "nearest"):
         monkeypatch.setattr(inside, look, lambda it, gan, look=look: order.append((look, gan)))
     monkeypatch.setattr(inside, "overlap", lambda it: order.append(("overlap",)))

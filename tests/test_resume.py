@@ -179,7 +179,7 @@ def scripted(monkeypatch, *qualities):
     """A judge that finds these, one after the other."""
     found = iter(qualities)
     monkeypatch.setattr(run.scores, "judge", lambda config, real: run.scores.Judge(
-        1, lambda points: metrics.ModeScore(1, 8, 8, next(found), 0.0), None))
+        "points", 1, lambda points: metrics.ModeScore(1, 8, 8, next(found), 0.0), None))
 
 
 def test_scores_change_nothing_and_the_best_is_kept_through_every_break(no_pictures, tmp_path, monkeypatch):

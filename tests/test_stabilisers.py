@@ -61,6 +61,18 @@ def test_r1_of_a_step_against_finite_differences_of_ds_loss(rng):
             np.testing.assert_allclose(old.data[index] - new.data[index], (values[0] - values[1]) / 2e-4, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_r1_comes_every_kth_step_with_k_times_the_weight(every, rng):
+    """A linear D and SGD with rate 0: D(x) = u·x + c has R₁ = u² in every step, and its loss is else the same."""
+    G, D = (tg.Sequential(tg.Dense(1, 1)).astype(np.float64) for _ in range(2))
+    D.layers[0].weight.data[:] = 2
+    gan, without = (tg.GAN(G, D, 1, g_optimizer=tg.SGD(G.parameters(), 0), d_optimizer=tg.SGD(D.parameters(), 0), **rules)
+                    for rules in ({"r1": 0.5, "r1_every": every}, {}))
+    x = rng.standard_normal((4, 1))
+    extra = [float(gan.step(x)["d_loss"]) - float(without.step(x)["d_loss"]) for _ in range(6)]
+    np.testing.assert_allclose(extra, [every * 0.5 / 2 * 4 if step % every == 0 else 0 for step in range(6)], atol=1e-12)
+
+
 def test_r1_refuses_batch_norm_and_keeps_float32(rng):
     x = points(rng, np.float32)[0]
     with pytest.raises(tg.TinyganError, match="r1_penalty got a discriminator with batch normalisation"):
@@ -242,7 +254,8 @@ def test_no_instance_noise_draws_nothing():
 
 # All of them
 
-OPTIONS = {"r1": {"r1": 0.5}, "decay": {"decay_steps": 5}, "gradient penalty": {"gradient_penalty": 2.0},
+OPTIONS = {"r1": {"r1": 0.5}, "lazy r1": {"r1": 0.5, "r1_every": 2}, "decay": {"decay_steps": 5},
+           "gradient penalty": {"gradient_penalty": 2.0},
            "instance noise": {"instance_noise": 0.3, "noise_steps": 4},
            "constant noise": {"instance_noise": 0.3}, "label smoothing": {"label_smoothing": 0.1},
            "averaging": {"averaging": 0.9},
@@ -294,11 +307,11 @@ def test_a_checkpoint_from_before_the_options_still_loads(tmp_path):
     gan.fit(tg.data.ring(500)[0], 2)
     gan.save(tmp_path / "new.npz")
     about, arrays = checkpoint.read(tmp_path / "new.npz")
-    for name in ("r1", "instance_noise", "noise_steps", "label_smoothing", "decay_steps"):
+    for name in ("r1", "r1_every", "instance_noise", "noise_steps", "label_smoothing", "decay_steps"):
         del about[name]
     checkpoint.write(tmp_path / "old.npz", about, arrays)
     old = tg.GAN.load(tmp_path / "old.npz")
-    assert (old.r1, old.instance_noise, old.noise_steps, old.label_smoothing, old.decay_steps) == (0, 0, None, 0, None)
+    assert old.rules == Rules()
     old.save(tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "new.npz").read_bytes()
 
@@ -316,7 +329,7 @@ def test_numbers_without_sense_get_a_sentence(words, said, tmp_path, capsys):
 def test_the_rules_are_read_from_the_game_and_changed_together():
     gan = tg.GAN(tg.models.point_generator(), tg.models.point_discriminator(), 2, r1=0.5, gradient_penalty=2.0, decay_steps=4)
     assert gan.rules == Rules(r1=0.5, gradient_penalty=2.0, decay_steps=4)
-    assert [getattr(gan, name) for name in Rules.names()] == [2.0, 0.0, 0.5, 0.0, None, 0.0, 4] and gan.penalty == 2.0
+    assert [getattr(gan, name) for name in Rules.names()] == [2.0, 0.0, 0.5, 1, 0.0, None, 0.0, 4] and gan.penalty == 2.0
     with pytest.raises(AttributeError):
         gan.r1 = 1.0                                    # a rule that step would not follow
     gan.rules = Rules(r1=1.0)

@@ -74,8 +74,8 @@ class GAN:
             d_loss = d_loss_of(real_logits, fake_logits)
         if rules.gradient_penalty:
             d_loss = d_loss + rules.gradient_penalty * gradient_penalty(D, x, fakes, self.rng)
-        if rules.r1:
-            d_loss = d_loss + rules.r1 / 2 * r1_penalty(D, x)
+        if rules.r1 and self.steps % rules.r1_every == 0:       # D forgets it slowly: every k-th step will do
+            d_loss = d_loss + rules.r1_every * rules.r1 / 2 * r1_penalty(D, x)
         self.d_optimizer.zero_grad()
         if d_loss.requires_grad:                   # D may be frozen as a whole
             d_loss.backward()

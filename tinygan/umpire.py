@@ -26,6 +26,7 @@ class Rules:
     gradient_penalty: float = _rule(0.0, "λ", "weight of WGAN-GP's penalty on D's slope, usually 10")
     averaging: float = _rule(0.0, "d", "decay of the running mean of G's weights, for samples", below=1)
     r1: float = _rule(0.0, "γ", "weight of the R₁ penalty at real data, 0.1 to 10")
+    r1_every: int = _rule(1, "k", "steps between two R₁ penalties, each k-fold", least=1)
     instance_noise: float = _rule(0.0, "σ", "Gaussian noise on all that D sees")
     noise_steps: int = _rule(None, "N", "steps over which that noise falls to 0 (it stays)", least=1)
     label_smoothing: float = _rule(0.0, "s", "D's target for real data is 1 − s, with s usually 0.1", below=0.5)

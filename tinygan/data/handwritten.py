@@ -23,9 +23,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def held_out_digits() -> tuple[np.ndarray, np.ndarray]:
-    """1,000 digits of the MNIST test set, 100 of each class: (images, labels).
-
-    No model trains on them: they are the real side when the quality of samples is measured."""
+    """1,000 digits of the MNIST test set, 100 of each class: (images, labels). No model trains on them."""
     return _packaged("test_images", "test_labels")
 
 

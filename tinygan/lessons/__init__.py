@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from .. import data, group
 from ..errors import TinyganError, integer, seed_of
+from ..look.cell import in_notebook
 from ..look.files import write_text
 from ..run.folder import contents, fingerprint, prepared, silent, versions, write_config
 from ..run.output import aloud, audible
@@ -100,7 +101,7 @@ def together(batch):
 
 def rounds(steps):
     """range(steps), with a bar that says how far the training is, where run() is heard in a terminal or a notebook."""
-    seen = _heard.get() and group.current().rank == 0 and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    seen = _heard.get() and group.current().rank == 0 and (sys.stderr.isatty() or in_notebook())
     return tqdm(range(steps), unit="step", leave=False, dynamic_ncols=True, disable=not seen)
 
 

@@ -36,6 +36,12 @@ MAX_TURN, MAX_SHIFT = 15, 2             # degrees and pixels
 SAMPLES_PER_CLASS = 500
 
 
+def untrained(rng):
+    """images (N, 28, 28, 1) → logits (N, 10), with random weights"""
+    return tg.Sequential(tg.Conv2D(1, 16, 4, stride=2), tg.LeakyReLU(0.1), tg.Conv2D(16, 32, 4, stride=2), tg.LeakyReLU(0.1),
+                         tg.Flatten(), tg.Dense(7 * 7 * 32, 64), tg.LeakyReLU(0.1), tg.Dense(64, 10)).initialise(rng)
+
+
 def train(network, batch, steps):
     """Train the network; batch() gives images and labels. The learning rate falls in a straight line to 0."""
     adam = tg.Adam(network.parameters(), LR, betas=(0.9, 0.999))
@@ -86,7 +92,7 @@ def play(it, k, n):
     ways |= {"moved": also_moved(ways["alone"]), "both": also_moved(ways["samples"])}
     errors = {}
     for way in WAYS:
-        network = metrics.untrained_classifier(it.rng(k, n, 5))         # with the same weights each time
+        network = untrained(it.rng(k, n, 5))         # with the same weights each time
         train(network, ways[way], it.steps(600, 2000))
         errors[way] = 100 * (1 - metrics.accuracy(network, *it.test))
     return errors, drawn

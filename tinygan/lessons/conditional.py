@@ -16,8 +16,7 @@ The optimal logit is log p(y|x)/q(y|x) + log p(x)/q(x), p of the data and q of G
 softmaxes of linear functions of φ(x), the first part has the form v_y·φ(x), except for a term without y: `projection`
 (Miyato & Koyama, "cGANs with Projection Discriminator", 2018, section 3).
 
-What to expect: by projection nearly all samples come out as the class asked for, in the long version more of them than of
-real digits: G does not draw the badly written ones. The planes hold all that is needed too, but D must learn in its
+What to expect: by projection nearly all samples come out as the class asked for. The planes hold all that is needed too, but D must learn in its
 convolutions what they have to do with the image: after the short version nine samples in ten come out right. The stripes are
 a mistake, and learning takes longer still: eight in ten. But the height of a band also tells the class, and after the long
 version no harm is visible, which is why the mistake could be copied for years. A D that is told nothing cannot ask for a

@@ -18,10 +18,7 @@ What to expect: where z leaves open how a stroke runs, the best mean under the l
 images, which is grey; D would see that no digit is grey there. So the VAE's strokes have soft edges, the GAN's hard
 ones. In return the VAE has an encoder, its loss falls and means something, and no class can be left out, since every
 training image must be reconstructed; a GAN may drop what it cannot draw. Nor are all samples of a VAE good: the decoder has
-learned on z from q(z|x), and N(0, I) also gives z in between. Reconstructions have a smaller Fréchet distance than real
-training digits, because the distance is taken to held-out digits and those are reconstructed. In the long version the
-classifier is sure of more samples of G, 69 in a hundred instead of 50, but the classes are less evenly drawn: their entropy
-falls from 2.26 to 2.18.
+learned on z from q(z|x), and N(0, I) also gives z in between.
 """
 import numpy as np
 

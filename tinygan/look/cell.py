@@ -1,4 +1,5 @@
 """What a prompt or the cell of a notebook shows: of a game or an optimiser a line, of what was measured a table."""
+import sys
 from html import escape
 
 from .. import summary
@@ -8,6 +9,11 @@ from ..layers import Dense, Sequential
 from ..optim import SGD, Adam
 from ..training import GAN
 from .page import layers, table
+
+
+def in_notebook():
+    """Does the kernel of a notebook run this program?"""
+    return hasattr("IPython" in sys.modules and sys.modules["IPython"].get_ipython(), "kernel")
 
 
 def measured(score):

@@ -8,6 +8,7 @@ AHEAD = 0.75                            # D is ahead while D(x) − D(G(z)) is a
 GUESSING = 0.05                         # D only guesses while D(x) − D(G(z)) is below this
 MIN_STEPS = 100                         # a shorter game is not judged
 EXPLODED = 1e4                          # the size of a loss from which no game comes back
+NEAR, FAR = 4, 20                       # times the Fréchet distance of real digits: samples look like them, like digits
 COMPARED = 500                          # samples that are compared with each other, pair by pair
 LOG_4 = float(np.log(4))                # D's loss when it can only guess
 
@@ -108,7 +109,7 @@ def _which_end(score, real_score):
         return ": look at the samples."
     if not hasattr(score, "classes"):
         return "; the next sentence tells which."
-    end = "first" if score.frechet < 2 * real_score.frechet else "second"
+    end = "first" if score.frechet < NEAR * real_score.frechet else "second"
     return f"; the Fréchet distance of {score.frechet:.1f}, of real ones {real_score.frechet:.1f}, speaks for the {end}."
 
 
@@ -137,8 +138,8 @@ def _modes(score, real_score):
 
 def _like_digits(score, real_score):
     sure, far = score.sure / real_score.sure, score.frechet / real_score.frechet
-    verdict = ("The samples look like real digits" if sure > 0.9 and far < 2 else
-               "Most samples look like digits, if less clear than real ones" if sure > 0.5 and far < 4 else
+    verdict = ("The samples look like real digits" if sure > 0.9 and far < NEAR else
+               "Most samples look like digits, if less clear than real ones" if sure > 0.5 and far < FAR else
                "The samples do not look like real digits")
     return (f"{verdict}: the classifier is sure of {score.sure:.0%} of them and of {real_score.sure:.0%} of real "
             f"digits; Fréchet distance {score.frechet:.1f}, real digits {real_score.frechet:.1f}.")

@@ -1,6 +1,5 @@
 """One picture that is drawn again while a GAN learns: in place in a notebook, elsewhere in a file."""
 import signal
-import sys
 import threading
 import time
 
@@ -10,6 +9,7 @@ from PIL import Image, PngImagePlugin
 from ..errors import StopTraining, integer
 from ..umpire import BELIEFS
 from . import plots
+from .cell import in_notebook
 from .files import check_place
 from .landscape import ARROWS, landscape, window
 
@@ -31,7 +31,7 @@ class Live:
     def __init__(self, every=None, real=None, ink=True, path=None):
         self.every = None if every is None else integer("every", every, 1)
         self.real, self.ink = real, ink
-        self.path = path or (None if _in_notebook() else "live.png")
+        self.path = path or (None if in_notebook() else "live.png")
         if self.path:
             check_place(self.path, overwrite=_is_own(self.path))
         self.begun, self.spent, self.last = time.perf_counter(), 0.0, 0.0       # seconds; those of the last picture
@@ -91,10 +91,6 @@ class Live:
         """The first time the training is to end; the second time whatever is running."""
         self.stopped = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _in_notebook():
-    return "ipykernel" in sys.modules
 
 
 def _is_own(path):

@@ -1,36 +1,42 @@
 """How good are samples? Digits are judged by a classifier, which tinygan trained too; of a mixture the modes are known.
 
-The numbers for digits depend on this classifier and on the number of samples: compare them with each other at equal n,
-never with the FIDs of the literature, which the Inception network gives. The numbers for mixtures are those of the
-literature.
+The judge of digits (data/make_classifier.py) learned from MNIST's 60,000 training digits. It compares samples with MNIST's
+10,000 test digits, which no network here learns from. Its numbers depend on it and on the number of samples: compare them
+with each other at equal n, never with the FIDs of the literature, which the Inception network gives. The numbers for
+mixtures are those of the literature.
 Sources: Salimans et al., "Improved Techniques for Training GANs" (2016), section 4; Heusel et al., "GANs Trained by a
 Two Time-Scale Update Rule" (2017), section 2, for the Fréchet distance.
 """
 import json
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 
 import numpy as np
 
 from .. import data
 from ..checkpoint.networks import build
 from ..errors import TinyganError
-from ..layers import Conv2D, Dense, Flatten, LeakyReLU, Sequential
-from ..losses import cross_entropy, softmax
-from ..optim import Adam
+from ..layers import Sequential
+from ..losses import softmax
 from ..tensor import no_grad
 from .cell import measured
 
-FILE = "classifier.npz"     # the trained classifier, in data/
-SHIFT = 2                   # pixels by which a training digit is moved at most, at random: 5,000 digits are few
+FILE = "classifier.npz"     # the judge, in data/
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier of digits, and what its features of real digits are like."""
+    network: Sequential      # images (N, 28, 28, 1) → logits (N, 10), in evaluation mode
+    mean: np.ndarray         # (128,) of the features, which its last layer but one gives, of MNIST's 10,000 test digits
+    covariance: np.ndarray   # (128, 128) of the same
 
 
 @dataclass(frozen=True)
 class Score:
-    """What the classifier finds in n images."""
+    """What the judge finds in n images."""
     n: int
-    frechet: float       # Fréchet distance of its 64 features to those of 1,000 held-out real digits; 0 is equal
+    frechet: float       # Fréchet distance of its 128 features to those of MNIST's 10,000 test digits; 0 is equal
     confidence: float    # mean of the largest class probability
     sure: float          # fraction of the images where that exceeds 0.95
     entropy: float       # of the ten classes' frequencies, in nats; ln 10 = 2.303 where all are equally frequent
@@ -52,29 +58,30 @@ class Score:
     _repr_html_ = measured
 
 
-def score(images) -> Score:
-    """The Score of images (N, 28, 28, 1) in [−1, 1], N ≥ 2.  TinyganError for another shape or range, and for NaN."""
+def score(images, judge=None) -> Score:
+    """The Score of images (N, 28, 28, 1) in [−1, 1], N ≥ 2, from the packaged judge or from another one.
+
+    TinyganError for another shape or range, and for NaN."""
     if np.ndim(images) != 4 or np.shape(images)[1:] != (28, 28, 1) or len(images) < 2:
         raise TinyganError(f"got images of shape {np.shape(images)}, expected (N, 28, 28, 1) with N of at least 2: "
                            "score digits of that size")
     low, high = np.min(images), np.max(images)
     if not (low >= -1 and high <= 1):                   # so written, it is true of NaN too
         raise TinyganError(f"got images in [{low:g}, {high:g}], expected [-1, 1], from paper to ink: rescale them")
-    features, p = _classified(images)
-    real_features, _ = _classified(data.held_out_digits()[0])
+    judge = judge or load_judge()
+    features, p = classified(judge.network, images)
     largest = p.max(axis=1)
     frequencies = np.bincount(p.argmax(axis=1), minlength=10) / len(p)
     present = frequencies[frequencies > 0]
     entropy = (present * np.log(1 / present)).sum()
-    return Score(len(p), frechet_distance(features, real_features), float(largest.mean()),
+    return Score(len(p), gaussian_distance(*moments(features), judge.mean, judge.covariance), float(largest.mean()),
                  float((largest > 0.95).mean()), float(entropy), tuple(frequencies.tolist()))
 
 
 def real_score(n: int) -> Score:
-    """The Score of the first n training digits, to compare that of n samples with.
+    """The Score of the first n packaged training digits, to compare that of n samples with.
 
-    Its Fréchet distance is not 0, for the held-out digits are others. The classifier has seen the training digits:
-    real digits that it has not seen score a little worse.  TinyganError if n > 5,000."""
+    Its Fréchet distance is not 0, for the test digits are others.  TinyganError if n > 5,000."""
     images, _ = data.digits()
     if n > len(images):
         raise TinyganError(f"got n = {n} real digits to score, expected at most {len(images)}: score fewer samples")
@@ -82,16 +89,24 @@ def real_score(n: int) -> Score:
 
 
 def frechet_distance(a, b):
-    """‖μ_a − μ_b‖² + tr(C_a + C_b − 2 (C_a C_b)^½), the distance of two Gaussians with the moments of a and b.
+    """The Fréchet distance of two Gaussians with the moments of a and b, arrays (n, features)."""
+    return gaussian_distance(*moments(a), *moments(b))
 
-    a, b: arrays (n, features); μ their means, C their covariances.
+
+def moments(features):
+    """Mean (F,) and covariance (F, F), in float64, of features (n, F)."""
+    features = np.asarray(features, np.float64)
+    return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
+
+
+def gaussian_distance(mean_a, cov_a, mean_b, cov_b):
+    """‖μ_a − μ_b‖² + tr(C_a + C_b − 2 (C_a C_b)^½)        means (F,), covariances (F, F)
+
     tr (C_a C_b)^½ is computed as tr (R C_b R)^½ with R = C_a^½: a symmetric matrix with the same eigenvalues."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root @ cov_b @ root).clip(0)).sum()
-    distance = ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
+    distance = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
     return max(0.0, float(distance))                    # of equal sets, rounding may leave −1e−7
 
 
@@ -133,16 +148,23 @@ def mode_score(points, means, sigma) -> ModeScore:
                      max(0.0, float((present * np.log(len(means) * present)).sum())))
 
 
-def classifier():
-    """The trained classifier, images (N, 28, 28, 1) → logits (N, 10), in evaluation mode."""
-    with resources.files(data).joinpath(FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+def load_judge(path=None):
+    """The packaged Judge, or the one that data/make_classifier.py wrote to `path`."""
+    with open(path or resources.files(data) / FILE, "rb") as file, np.load(file, allow_pickle=False) as arrays:
         state = {name: arrays[name] for name in arrays.files}
-    return build(json.loads(str(state.pop("description")))).load_state_dict(state).eval()
+    network, mean, covariance = build(json.loads(str(state.pop("description")))), state.pop("mean"), state.pop("covariance")
+    state = {name: weight.astype(np.float32) for name, weight in state.items()}        # in the file they are float16
+    return Judge(network.load_state_dict(state).eval(), mean, covariance)
 
 
-def _classified(images, batch=500):
-    """Features (N, 64), which the classifier's last layer but one gives, and class probabilities (N, 10)."""
-    *body, last = classifier().layers
+def classifier():
+    """The packaged judge's network, images (N, 28, 28, 1) → logits (N, 10)."""
+    return load_judge().network
+
+
+def classified(network, images, batch=500):
+    """Features (N, F), which the classifier's last layer but one gives, and class probabilities (N, 10)."""
+    *body, last = network.layers
     features, p = [], []
     with no_grad():
         for start in range(0, len(images), batch):
@@ -155,43 +177,3 @@ def accuracy(network, images, labels):
     """The fraction of the images whose largest logit is that of their label."""
     with no_grad():
         return float((network(images).data.argmax(axis=1) == labels).mean())
-
-
-def untrained_classifier(rng):
-    """images (N, 28, 28, 1) → logits (N, 10), with random weights."""
-    return Sequential(Conv2D(1, 16, 4, stride=2), LeakyReLU(0.1), Conv2D(16, 32, 4, stride=2), LeakyReLU(0.1),
-                      Flatten(), Dense(7 * 7 * 32, 64), LeakyReLU(0.1), Dense(64, 10)).initialise(rng)
-
-
-def train_classifier(epochs=30, batch_size=64, seed=0):
-    """A new classifier, trained on the 5,000 packaged digits."""
-    rng = np.random.default_rng(seed)
-    network = untrained_classifier(rng)
-    optimiser = Adam(network.parameters(), lr=1e-3, betas=(0.9, 0.999))
-    images, labels = data.digits()
-    for epoch in range(epochs):
-        optimiser.lr = 1e-3 * (1 - epoch / epochs)
-        order = rng.permutation(len(images))
-        for start in range(0, len(images), batch_size):
-            batch = order[start:start + batch_size]
-            optimiser.zero_grad()
-            cross_entropy(network(_shifted(images[batch], rng)), labels[batch]).backward()
-            optimiser.step()
-    return network.eval()
-
-
-def _shifted(images, rng):
-    """Each image moved by up to SHIFT pixels along each axis; white paper fills the gap."""
-    n, height, width = images.shape[:3]
-    wide = np.pad(images, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), constant_values=-1)
-    down, right = rng.integers(0, 2 * SHIFT + 1, (2, n, 1))
-    rows, columns = down + np.arange(height), right + np.arange(width)      # (n, height) and (n, width)
-    return wide[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-if __name__ == "__main__":
-    network = train_classifier()
-    path = Path(data.__file__).with_name(FILE)
-    np.savez_compressed(path, description=json.dumps(repr(network)), **network.state_dict())
-    correct = accuracy(network, *data.held_out_digits())
-    print(f"accuracy on 1,000 held-out digits: {correct:.1%}; written: tinygan/data/{FILE}")

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from .. import checkpoint, group
 from ..backend import to_numpy
+from ..look.cell import in_notebook
 from ..look.files import write_text
 from ..look.landscape import ARROWS, landscape, window
 from .output import aloud
@@ -108,7 +109,7 @@ class Progress:
 
     def __init__(self, steps, begun, batch_size, quiet):
         self.steps, self.batch_size, self.quiet = steps, batch_size, quiet
-        self.lines = not quiet and not sys.stderr.isatty() and "ipykernel" not in sys.modules
+        self.lines = not quiet and not sys.stderr.isatty() and not in_notebook()
         self.every = max(1, steps // 10) if self.lines else 10
         self.done, self.start = 0, time.perf_counter()
         self.bar = tqdm(total=steps, initial=begun, bar_format=BAR, disable=quiet or self.lines, dynamic_ncols=True)
