@@ -269,7 +269,7 @@ def _show(gan, real, frames, scores, folder, config, played, say):
         plots.save(figures[-1], folder / "landscape.png")
         animation.landscape_gif(figures, folder / "training.gif")
         landscape = plots.drawn(figures[-1])
-    result = {"steps": gan.steps, **played, "command": shlex.join(sys.argv), **versions()}
+    result = {"steps": gan.steps, **played, "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), **versions()}
     found = {name: it and asdict(it) for name, it in (("samples", score), ("real", real_score))}
     found |= {"scores": scores.taken, "best": scores.best}
     write_text(folder / "result.json", json.dumps(result | found, indent=1) + "\n")
