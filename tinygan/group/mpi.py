@@ -26,8 +26,7 @@ class Mpi(Several):
         try:
             from mpi4py import MPI
         except (ImportError, RuntimeError) as error:            # RuntimeError: mpi4py is there, and no MPI library
-            raise TinyganError(f"MPI cannot be used ({brief(error)}): pip install 'tinygan[mpi]', "
-                               "which brings mpi4py and mpich") from error
+            raise TinyganError(f"MPI cannot be used ({brief(error)}): pip install mpi4py mpich") from error
         self._comm, self._end, self._signal = MPI.COMM_WORLD, MPI.COMM_WORLD.Dup(), 0
         self.rank, self.size = self._comm.rank, self._comm.size
 

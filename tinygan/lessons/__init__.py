@@ -168,7 +168,7 @@ def _with_its_libraries(name):
         return importlib.import_module(f".{name}", __package__)
     except ModuleNotFoundError as error:
         raise TinyganError(f"the lesson {name} needs {error.name}, which is not installed: "
-                           "pip install 'tinygan[lessons]'") from error
+                           "pip install scikit-learn scipy") from error
 
 
 def table(head, rows):

@@ -33,7 +33,7 @@ def notebook(name):
     try:
         from nbformat import v4
     except ImportError as error:
-        raise TinyganError("got no nbformat, which writes notebooks, expected it: pip install 'tinygan[notebook]'") from error
+        raise TinyganError("got no nbformat, which writes notebooks, expected it: pip install nbformat ipykernel") from error
     made = {"markdown": v4.new_markdown_cell, "code": v4.new_code_cell}
     written = v4.new_notebook(cells=[made[kind](text, id=f"{name}-{number}") for number, (kind, text) in enumerate(cells(name))])
     written.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
