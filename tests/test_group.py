@@ -567,5 +567,5 @@ def test_without_mpi(error, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("mpi4py")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
-    with pytest.raises(tg.TinyganError, match="MPI cannot be used.*pip install 'tinygan.mpi.'"):
+    with pytest.raises(tg.TinyganError, match="MPI cannot be used.*pip install mpi4py mpich"):
         group.Mpi()
