@@ -30,7 +30,7 @@ EXAMPLES = """examples:
 
 tinygan COMMAND --help tells the options of each."""
 NETWORK = {"size": "side of your pictures in pixels, 16 to 128", "channels": "of your pictures: 1 grey, 3 colour",
-           "width": "channels where the image is largest (32)", "latent": "numbers in z (100)"}
+           "width": "channels where the image is largest (24; of your pictures 32)", "latent": "numbers in z (100)"}
 STABILISERS = [             # option, type of its value, its symbol, what it is
     *[(rule.name, rule.type, rule.metadata["symbol"], rule.metadata["meaning"]) for rule in fields(Rules)],
     ("g_lr", float, "lr", "learning rate of G"),
