@@ -2,7 +2,7 @@
 import argparse
 import sys
 
-from . import lessons, modes, report, stabilisers
+from . import lessons, modes, recipes, report, stabilisers
 from .layers import layers
 from .memory import memory
 from .scaling import scaling
@@ -11,7 +11,7 @@ from .workers import workers
 
 BENCHMARKS = {"gemm": gemm, "step": step, "layers": layers, "workers": workers, "scaling": scaling,
               "memory": memory}
-TRAININGS = {"modes": modes, "stabilisers": stabilisers, "lessons": lessons}        # with options of their own
+TRAININGS = {"modes": modes, "stabilisers": stabilisers, "recipes": recipes, "lessons": lessons}    # with their own options
 
 
 def main():

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 import tinygan as tg
-from benchmarks import emoji, lessons, report, shapes, trainings
+from benchmarks import emoji, lessons, recipes, report, shapes, trainings
+from tinygan.run import presets
 
 
 def test_rows_of_equal_names_have_a_bar_each(tmp_path, monkeypatch):
@@ -54,3 +55,48 @@ def test_pictures_to_train_on(tmp_path, monkeypatch):
     faces = tg.data.images(tmp_path / "emoji")
     assert faces.shape == (2, 32, 32, 3) and (faces[:, 0, 0] == 1).all()                          # a white corner
     assert faces[1, 10, 16, 0] > 0.8 > 0.4 > faces[1, 10, 16, 2]                                  # a yellow forehead
+
+
+def test_the_search_for_a_recipe(tmp_path, monkeypatch):
+    for module in (recipes, trainings):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    monkeypatch.setattr(recipes, "SECOND", tmp_path / "second.npz")
+    monkeypatch.setattr(recipes, "make_second_judge", lambda folder: recipes.SECOND.write_text(folder))
+    jobs = []
+
+    def train(name, given, play, processes):
+        jobs.append(given)
+        return [{"job": job, "date": "2026-01-01", "result": {"steps": 7, **{
+            judge: {"frechet": 1 / job["recipe"]["lr"] + job["recipe"]["batch_size"], "sure": 70.0, "rarest": 400}
+            for judge in job["judges"]}}} for job in given]
+
+    monkeypatch.setattr(trainings, "train_missing", train)
+    recipes.main(["--data", "MNIST"])
+    drawn, near, finalists, old, new = ([job["recipe"] for job in given] for given in jobs)
+    assert drawn[:2] == [recipes.OLD, recipes.PROBED] and len(drawn) == 2 + recipes.DRAWN
+    assert all(recipe[part] in values for recipe in drawn[2:] for part, values in recipes.SPACE.items())
+    assert recipes.FIRST in drawn[:12] and recipes.RECIPE in drawn and recipes.RECIPE in finalists
+    for recipe in near:
+        part, = (part for part in recipes.FIRST if recipe[part] != recipes.FIRST[part])
+        assert recipe[part] in recipes.NEAR[part]
+    assert old == 3 * [recipes.OLD] and new == 5 * [recipes.RECIPE]
+    assert not {job["seed"] for given in jobs[3:] for job in given} & {job["seed"] for given in jobs[:3] for job in given}
+    assert recipes.SECOND.read_text() == "MNIST" and all(job["judges"] == ["packaged", "second"] for job in jobs[-1])
+    page = (tmp_path / "recipes.md").read_text()
+    assert "| old | second | 3 | 1032.0 ± 0.0 | 70.0 ± 0.0 | 400 ± 0 | 1032.0 |" in page
+
+
+def test_the_preset_is_the_recipe():
+    preset, recipe = presets.PRESETS["digits"], recipes.RECIPE
+    gan = preset.build(0)
+    assert [gan.r1, gan.r1_every, gan.averaging, gan.decay_steps] == [*(recipe[k] for k in ("r1", "r1_every", "averaging")), None]
+    assert {(adam.lr, adam.betas) for adam in (gan.g_optimizer, gan.d_optimizer)} == {(recipe["lr"], (recipe["beta1"], 0.999))}
+    assert preset.batch_size == recipe["batch_size"] and gan.discriminator.layers[0].out_channels == recipe["width"]
+    assert abs(recipes.steps(recipe, recipes.TOLD) - preset.steps) < 10
+
+
+@pytest.mark.parametrize("changes, share, expected", [
+    ({}, 1, 3000), ({}, 0.25, 750), ({"batch_size": 69}, 1, 1500), ({"r1": 1.0}, 1, 2000), ({"r1": 1.0, "r1_every": 5}, 1, 2727)])
+def test_recipes_get_equal_time(changes, share, expected):
+    assert recipes.steps({**recipes.OLD, **changes}, share) == expected
+    assert recipes.steps({**recipes.OLD, "width": 64}, 1) < 3000 / 3        # most products grow with the square

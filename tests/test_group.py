@@ -542,9 +542,9 @@ def test_workers_that_cannot_be_started(monkeypatch):
     assert group.current().size == 1
 
 
-def test_auto_is_one_worker_a_core_and_sixteen_rows_each(monkeypatch):
+def test_auto_is_one_worker_a_core_and_eight_rows_each(monkeypatch):
     monkeypatch.setattr(group, "cores", lambda: 4)
-    for batch, number in ((8, 1), (16, 1), (32, 2), (64, 4), (256, 4)):
+    for batch, number in ((8, 1), (16, 2), (24, 3), (32, 4), (256, 4)):
         assert group.chosen("auto", group.ALONE, batch, "cpu") == (number, f"4 cores, a batch of {batch}")
     assert group.chosen("auto", group.ALONE, 64, "cuda")[0] == 1
     with pytest.raises(tg.TinyganError, match="2 workers and a GPU"):

@@ -47,7 +47,7 @@ def dcgan(size=28, channels=1, latent=100, width=32, seed=0):
     """(G, D): z (N, latent) → images (N, size, size, channels) in [−1, 1] → logits (N, 1), for sizes SHORTEST to LONGEST.
 
     D halves the sides until at most 4 pixels are left, and doubles the channels, from `width` to at most 8 times as many;
-    G goes the same way back. 28 → 14 → 7 → 4 with 32, 64 and 128 channels is the default recipe. Kernel 4 with stride 2
+    G goes the same way back. 28 → 14 → 7 → 4 with 24, 48 and 96 channels is the default recipe. Kernel 4 with stride 2
     covers every pixel equally often; with 5 come checkerboards (Odena et al. 2016). An odd side n needs kernel 3, which makes
     (n + 1)/2 of it. With batch normalisation D wins too clearly: D(x) 0.96 and D(G(z)) 0.06, without it 0.7 and 0.3.
     Source: Radford et al., "Unsupervised Representation Learning with DCGANs" (2016).  TinyganError for another size."""
@@ -67,12 +67,12 @@ def dcgan(size=28, channels=1, latent=100, width=32, seed=0):
 
 
 def small_generator(latent=100, seed=0, width=32):
-    """z (N, latent) → images (N, 28, 28, 1): G of the default recipe, from 4×4×128 over 7×7×64 and 14×14×32."""
+    """z (N, latent) → images (N, 28, 28, 1): G of the lessons, from 4×4×128 over 7×7×64 and 14×14×32."""
     return dcgan(28, 1, latent, width, seed)[0]
 
 
 def small_discriminator(seed=0, width=32):
-    """images (N, 28, 28, 1) → logits (N, 1): D of the default recipe."""
+    """images (N, 28, 28, 1) → logits (N, 1): D of the lessons."""
     return dcgan(28, 1, 1, width, seed)[1]
 
 

@@ -27,7 +27,7 @@ from .forked import Forked, cannot_fork, cores
 from .mpi import Mpi
 from .ranks import ALONE, Alone, current
 
-ROWS = 16              # of a batch that a worker should have: handing out fewer costs more than it saves
+ROWS = 8               # of a batch that a worker should have: handing out fewer costs more than it saves
 
 
 def chosen(workers, team, batch_size, device):

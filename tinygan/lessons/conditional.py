@@ -16,11 +16,11 @@ The optimal logit is log p(y|x)/q(y|x) + log p(x)/q(x), p of the data and q of G
 softmaxes of linear functions of φ(x), the first part has the form v_y·φ(x), except for a term without y: `projection`
 (Miyato & Koyama, "cGANs with Projection Discriminator", 2018, section 3).
 
-What to expect: by projection nearly all samples come out as the class asked for. The planes hold all that is needed too, but D must learn in its
-convolutions what they have to do with the image: after the short version nine samples in ten come out right. The stripes are
-a mistake, and learning takes longer still: eight in ten. But the height of a band also tells the class, and after the long
-version no harm is visible, which is why the mistake could be copied for years. A D that is told nothing cannot ask for a
-class, so G ignores it: one sample in ten comes out right, and in the picture the rows are the same.
+What to expect: by projection nearly all samples come out as the class asked for. The planes hold all that is needed too, but
+D must learn in its convolutions what they have to do with the image: after the short version nine samples in ten come out
+right. The stripes are a mistake, and learning takes longer still: eight in ten. But the height of a band also tells the
+class, and after the long version no harm is visible, which is why the mistake could be copied for years. A D that is told
+nothing cannot ask for a class, so G ignores it: one sample in ten comes out right, and in the picture the rows are the same.
 
 The judge is a classifier that has seen real training digits only. That it recognises what was asked for does not mean
 that the digits are varied: ten perfect ones, drawn over and over, would score 100 %. So the Fréchet distance of its

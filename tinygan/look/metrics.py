@@ -26,7 +26,7 @@ FILE = "classifier.npz"     # the judge, in data/
 
 @dataclass(frozen=True)
 class Judge:
-    """A classifier of digits, and what its features of real digits are like."""
+    """A classifier of digits, and the moments of its features of real ones."""
     network: Sequential      # images (N, 28, 28, 1) → logits (N, 10), in evaluation mode
     mean: np.ndarray         # (128,) of the features, which its last layer but one gives, of MNIST's 10,000 test digits
     covariance: np.ndarray   # (128, 128) of the same
@@ -48,7 +48,7 @@ class Score:
 
     def rows(self):
         """(name, what it is, value) of each number."""
-        return [("Fréchet distance", "of a classifier’s features to those of held-out digits; 0 is equal", f"{self.frechet:.1f}"),
+        return [("Fréchet distance", "of a classifier’s features, to MNIST’s test digits; 0 is equal", f"{self.frechet:.1f}"),
                 ("Sure", "fraction where the classifier’s largest probability exceeds 0.95", f"{self.sure:.1%}"),
                 ("Confidence", "mean of that probability", f"{self.confidence:.3f}"),
                 ("Class entropy", "ln 10 = 2.303 where all ten are equally frequent", f"{self.entropy:.3f}"),
