@@ -22,7 +22,7 @@ ROWS = {        # name: what `tinygan train` is told, for the ring and for digit
     "D twice as fast as G": ({"d_lr": 2e-3},) * 2,
     "falling learning rates": ({"decay_steps": RING_STEPS}, {"decay_steps": DIGIT_STEPS}),
 }
-WITHOUT = {"r1": 0.0, "averaging": 0.0, "instance_noise": 0.0, "decay_steps": None,     # in place of the presets' own
+WITHOUT = {"r1": 0.0, "r1_every": 1, "averaging": 0.0, "instance_noise": 0.0, "decay_steps": None,     # in place of the presets' own
            "g_lr": 1e-3, "d_lr": 1e-3}
 
 

@@ -19,7 +19,7 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## A network is a list of layers
 #
-# Images are (N, H, W, C): the batch, rows, columns, channels. This is the generator of the default recipe.
+# Images are (N, H, W, C): the batch, rows, columns, channels. This is a generator of digits.
 
 # %%
 G = tg.models.small_generator()
