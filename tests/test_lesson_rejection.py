@@ -41,14 +41,13 @@ def test_a_d_that_goes_on_is_a_copy_that_learns_while_g_is_held(alone, rng):
     other = rejection.taught(D, gan, white, 20, rng)
     assert all((a == b).all() for a, b in zip(before, (*G.arrays(), *D.arrays())))
     fakes = gan.sample(64)
-    difference = [(network(white).mean() - network(fakes).mean()).item() for network in (D, other)]
-    assert difference[1] > difference[0] + 1
+    before, after = ((network(white).mean() - network(fakes).mean()).item() for network in (D, other))
+    assert before < 0.001 and after > 0.01
 
 
 def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
-    """The score of a choice is its smallest grey value; D of the game likes dark samples, the D that goes on light ones."""
+    """The score of a choice is its mean grey value; D of the game likes dark samples, the D that goes on light ones."""
     it = Lesson(tmp_path, tg.data.digits(), None, limit=1, say=lambda text: None)
-    monkeypatch.setattr(rejection, "JUDGED", 100)
     monkeypatch.setattr(rejection, "line", lambda it: None)
     likes = {}
 
@@ -66,16 +65,16 @@ def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
         gan = tg.GAN(tg.models.small_generator(width=2), tg.models.small_discriminator(width=2))
         monkeypatch.setattr(gan, "fit", lambda images, *rest, **options: likes.update(images=images))
         monkeypatch.setattr(gan, "generate", paint)
-        gan.discriminator = Likes(-50)
+        gan.discriminator = Likes(-5)
         return gan
 
     monkeypatch.setattr(rejection, "PRESETS", {"digits": type("Recipe", (), {"steps": 3, "batch_size": 4, "build": build})})
-    monkeypatch.setattr(rejection, "taught", lambda D, gan, images, steps, rng: Likes(50))
+    monkeypatch.setattr(rejection, "taught", lambda D, gan, images, steps, rng: Likes(5))
     monkeypatch.setattr(rejection.metrics, "score", lambda x: metrics.Score(len(x), *[float(x.mean())] * 4, ()))
     rejection.lesson(it)
     assert likes["images"] is it.train[0] and len(it.rows) == 3 * 5
     mean = {row.what.partition(":")[0]: row.value for row in it.rows if "Fréchet" in row.what}
-    assert abs(mean["digits, all"]) < 0.06
+    assert abs(mean["digits, all"]) < 0.02
     for who, sign in (("D of the game", -1), ("D that went on", 1)):
         by_chance, highest = (sign * mean[f"digits, {who}, {way}, ½ kept"] for way in ("rejection", "highest logits"))
-        assert 0.05 < by_chance <= highest and highest == pytest.approx(0.16, abs=0.04)       # 0.2·√(2/π)
+        assert 0.05 < by_chance < 0.15 and highest == pytest.approx(0.2 * np.sqrt(2 / np.pi), abs=0.01)

@@ -54,7 +54,8 @@ def test_gamma_keeps_the_fraction_that_is_asked_for(keep, spread, rng):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_kept_are_some_of_those_drawn_in_their_order(channels, device):
+def test_the_kept_are_some_of_those_drawn_in_their_order(channels, device, monkeypatch):
+    monkeypatch.setattr(rejection, "BATCH", 100)
     gan = pictures(channels).to(device)
     x, drawn = rejection.sample(gan, 40, 0.25, seed=3)
     again, other = rejection.sample(gan, 40, 0.25, seed=3), rejection.sample(gan, 40, 0.25, seed=4)[0]
@@ -95,7 +96,8 @@ def test_it_gives_up_where_nothing_more_passes(on_a_line, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["points", 1, 3])
-def test_the_command_keeps_the_fraction(kind, tmp_path, capsys):
+def test_the_command_keeps_the_fraction(kind, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(rejection, "BATCH", 100)
     gan = (tg.GAN(tg.models.point_generator(seed=0), tg.models.point_discriminator(seed=0), 2) if kind == "points"
            else pictures(kind))
     gan.save(tmp_path / "checkpoint.npz")

@@ -18,10 +18,11 @@ Then digits. Three things are compared: D as the game has left it, or a copy of 
 the source does; and, beside rejection, the samples of the highest logits alone, which is no rejection sampling: it has no
 chance in it and its outcome is not p, whatever D is.
 
-What to expect: on the line p comes out. Of the digits more are sure when half is kept. With D as the game has left it they
-become no more like real ones as a whole: that D was busy with a G that moved, and the highest logits belong to a few kinds of
-digits, so the more is thrown away, the less various is the rest. A D that had time to learn what G draws knows what is drawn too
-often: then fewer samples are more sure and closer to the digits too.
+What to expect: on the line p comes out, from the learned D nearly so. ¾ kept lie between q and p, ¼ kept are narrower than p.
+Of the digits, more are sure when half is kept, whichever D chooses. With D of the game they come no nearer to the real ones:
+it was busy with a G that moved. The D that went on knows better what this G draws too often, and with it the distance falls
+too. The highest logits are the surest, and less various: the entropy of the classes is lower, and with D of the game the distance
+rises.
 
 Source: Azadi et al., "Discriminator Rejection Sampling" (2019), sections 3.1 and 3.2. Their numbers are from ImageNet, with
 another score, and another D and G.
@@ -76,7 +77,7 @@ def line(it):
                                           ("mean", kept.mean(), "{:.3f}", "0"), ("deviation", kept.std(), "{:.3f}", "1")):
             it.found(f"line, {name}: {what}" + f" (theory: {theory})" * (keep is None), value, form)
         for values, colour, label in ((x, plots.ORANGE, "q, drawn"), (kept, plots.BLUE, "kept")):
-            axis.hist(values, 120, (-6, 8), density=True, histtype="stepfilled", alpha=0.5, color=colour, label=label)
+            axis.hist(values, 120, range=(-6, 8), density=True, histtype="stepfilled", alpha=0.5, color=colour, label=label)
         axis.plot(gauss1d.X, gauss1d.normal(gauss1d.X), color="black", linewidth=1, label="p, the data")
         axis.set(title=name, xlabel="x", xlim=(-6, 8))
         axis.spines[["top", "right"]].set_visible(False)
@@ -138,7 +139,7 @@ def trade(it, scores):
     for (who, found), colour in zip(scores.items(), colours):
         sure, distance = zip(*[(100 * score.sure, score.frechet) for score in (start, *found)])
         axis.plot(sure, distance, "o--" if "logits" in who else "o-", color=colour, markersize=4, label=who)
-    axis.annotate("all", (100 * start.sure, start.frechet), xytext=(-6, 6), textcoords="offset points", ha="right")
+    axis.annotate("all", (100 * start.sure, start.frechet), xytext=(0, 8), textcoords="offset points", ha="center")
     axis.set(xlabel="share the classifier is sure of, %", ylabel="Fréchet distance",
              title="All samples, and ¾, ½, ¼ of them")
     axis.spines[["top", "right"]].set_visible(False)
