@@ -1,4 +1,4 @@
-"""The lesson on rejection: its logit, its two ways to choose, the D that goes on, and that each number is what it is called."""
+"""Rejection: the logit on the line, two ways to choose, the D that goes on, and that each number is what it is called."""
 import numpy as np
 import pytest
 

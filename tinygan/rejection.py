@@ -6,10 +6,10 @@ density q·r/∫ q·r dx, and q·r = p·e^(−M): it is p itself. Of all samples
 
 One high logit makes M large, and hardly anything is kept. So the odds of r are divided by e^γ:
 
-    P(keep x) = σ(F)        F = a − M − log(1 − e^(a − M − ε)) − γ
+    P(keep x) = σ(F − γ)        F = a − M − log(1 − e^(a − M − ε))
 
-With γ = 0 that is r, as log r − log(1 − r) is r's logit; ε only keeps F finite where a = M. γ < 0 keeps more, and what is
-kept lies between q and p. γ > 0 keeps those alone of which D is surest, which are less various than p.
+F is the logit of r, log r − log(1 − r), so with γ = 0 this is r; ε only keeps F finite where a = M. γ < 0 keeps more, and what
+is kept lies between q and p. γ > 0 keeps those alone of which D is surest, which are less various than p.
 Here γ is chosen so that a given fraction of the samples is kept.
 
 All of it leans on D. What G never draws, no choice brings back; and what is kept is p only if D is the optimal one.
@@ -19,7 +19,7 @@ Source: Azadi et al., "Discriminator Rejection Sampling" (2019), sections 3.1 an
 import numpy as np
 
 from .backend import like, to_numpy
-from .errors import Diverged, TinyganError, integer, plain_number
+from .errors import TinyganError, integer, plain_number
 from .tensor import Tensor, no_grad
 from .umpire import BELIEFS
 
@@ -30,13 +30,13 @@ PATIENCE = 10       # so many times the samples that should be enough are drawn,
 
 
 def logit(a, M):
-    """F for γ = 0, of logits a (N,) and their largest M, in float64; a logit above M counts as M."""
+    """F of logits a (N,) and their largest M, in float64; a logit above M counts as M."""
     below = np.minimum(np.asarray(a, np.float64) - M, 0)
     return below - np.log(-np.expm1(below - EPSILON))
 
 
 def sigma(F):
-    """σ(F), where e^F may overflow: P(keep x)"""
+    """σ(F), without overflow where |F| is large"""
     return np.exp(-np.logaddexp(0, -F))
 
 

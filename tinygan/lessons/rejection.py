@@ -5,24 +5,26 @@ draws x too often, and may throw away what is too much (rejection sampling): wit
 
     r(x) = e^(a(x) − M) = p(x)/(q(x)·e^M)        the density of what is kept is p, the fraction of it is e^(−M)
 
-One high logit makes M large and the fraction tiny. So the odds r/(1 − r) of being kept are divided by e^γ, and γ is chosen so
-that as many are kept as one asks for, with F and γ as in rejection.py:
+One high logit makes M large and the fraction tiny. So the odds r/(1 − r) of being kept are divided by e^γ, and γ is chosen
+for the fraction that one asks for. In logits, with F = log r − log(1 − r):
 
-    P(keep x) = σ(F(x) − γ)        γ = 0 keeps p itself, γ → −∞ all of q, γ > 0 only where a is near M
+    P(keep x) = σ(F(x) − γ)
+
+γ = 0 keeps p itself. γ → −∞ keeps all of q. With γ > 0 hardly anything is kept but where a is near M.
 
 First on a line, where D is known: p = N(0, 1), and q = N(1, 2²) draws too widely, and on one side.
 
     a(x) = log 2 + (x − 1)²/8 − x²/2        M = a(−1/3) = log 2 + 1/6        e^(−M) = 0.4232
 
-Then digits. Three things are compared: D as the game has left it, or a copy of it that went on learning while G was held, as
-the source does; and, beside rejection, the samples of the highest logits alone, which is no rejection sampling: it has no
-chance in it and its outcome is not p, whatever D is.
+Then digits, with two discriminators: D as the game has left it, and a copy that went on learning while G was held, as in the
+source. Beside rejection stand the samples of the highest logits. No chance is in that choice, and what it keeps is not p,
+whatever D is.
 
 What to expect: on the line p comes out, from the learned D nearly so. ¾ kept lie between q and p, ¼ kept are narrower than p.
 Of the digits, more are sure when half is kept, whichever D chooses. With D of the game they come no nearer to the real ones:
 it was busy with a G that moved. The D that went on knows better what this G draws too often, and with it the distance falls
-too. The highest logits are the surest, and less various: the entropy of the classes is lower, and with D of the game the distance
-rises.
+too. The highest logits are the surest, and with D of the game the least various: the entropy of the classes falls, and the
+distance rises.
 
 Source: Azadi et al., "Discriminator Rejection Sampling" (2019), sections 3.1 and 3.2. Their numbers are from ImageNet, with
 another score, and another D and G.
