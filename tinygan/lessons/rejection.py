@@ -10,7 +10,7 @@ for the fraction that one asks for. In logits, with F = log r − log(1 − r):
 
     P(keep x) = σ(F(x) − γ)
 
-γ = 0 keeps p itself. γ → −∞ keeps all of q. With γ > 0 hardly anything is kept but where a is near M.
+With γ = 0 that is r, and p is kept; with γ → −∞ all of q is; with γ > 0 hardly anything but what has an a near M.
 
 First on a line, where D is known: p = N(0, 1), and q = N(1, 2²) draws too widely, and on one side.
 
@@ -22,9 +22,9 @@ whatever D is.
 
 What to expect: on the line p comes out, from the learned D nearly so. ¾ kept lie between q and p, ¼ kept are narrower than p.
 Of the digits, more are sure when half is kept, whichever D chooses. With D of the game they come no nearer to the real ones:
-it was busy with a G that moved. The D that went on knows better what this G draws too often, and with it the distance falls
-too. The highest logits are the surest, and with D of the game the least various: the entropy of the classes falls, and the
-distance rises.
+it learned from a G that moved, and never saw the averaged G, which draws here. The D that went on knows what this one draws too
+often, and with it the distance falls too. The highest logits are the surest, and with D of the game the least various: the
+entropy of the classes falls, and the distance rises.
 
 Source: Azadi et al., "Discriminator Rejection Sampling" (2019), sections 3.1 and 3.2. Their numbers are from ImageNet, with
 another score, and another D and G.
