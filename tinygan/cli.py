@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import lessons, proofs, run
+from . import lessons, proofs, rejection, run
 from .errors import TinyganError, integer, seed_of
 from .look import animation, plots
 from .look.files import check_place, whole, write_text
@@ -113,10 +113,12 @@ def _parser():
         "sample", help="draw samples from a run", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Draw samples from a run's checkpoint, or a walk through its latent space.",
         epilog="examples:\n  tinygan sample runs/digits --n 64 --seed 3\n  tinygan sample runs/digits --n 500 --out digits/\n"
-               "  tinygan sample runs/digits --walk")
+               "  tinygan sample runs/digits --keep 0.5\n  tinygan sample runs/digits --walk")
     sample.add_argument("run", type=Path, metavar="DIR", help="the run folder")
     sample.add_argument("--n", type=int, metavar="N", help="how many (100; 6 stations of a walk)")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (0)")
+    sample.add_argument("--keep", type=float, default=1.0, metavar="F",
+                        help="keep this fraction of what G draws, by D: surer, less various (1: all)")
     sample.add_argument("--best", action="store_true", help="from best.npz, which train --score-every keeps")
     sample.add_argument("--walk", action="store_true",
                         help="from one z to the next on the great circle: a GIF, and beside it a strip as .png")
@@ -253,7 +255,10 @@ def _sample(options):
     n = integer("--n", (6 if options.walk else 100) if options.n is None else options.n, 1)
     seed = seed_of(options.seed)
     kind, formats = ("walk", (".gif",)) if options.walk else ("samples", SAMPLE_FORMATS)
-    out = Path(options.out or options.run / f"{'best-' * options.best}{kind}-{n}-{seed}{formats[0]}")
+    if options.walk and options.keep != 1:
+        raise TinyganError("got --keep with --walk, which shows every z on its way, expected one of them: leave one out")
+    kept = f"-keep-{options.keep:g}" * (options.keep != 1)
+    out = Path(options.out or options.run / f"{'best-' * options.best}{kind}-{n}-{seed}{kept}{formats[0]}")
     apart = not options.walk and options.out and (options.out.endswith(("/", os.sep)) or out.is_dir())
     if not apart and out.suffix not in formats:
         raise TinyganError(f"got --out {out}, expected a name that ends in {', '.join(formats)}: choose another name")
@@ -271,12 +276,15 @@ def _sample(options):
     ink = _ink(options.run)
     if options.walk:
         animation.walk(gan, *files, n, seed, ink)
-    elif apart:
-        for image, file in zip(gan.sample(n, seed), files):
-            plots.save(plots.picture(plots.sheet(image[None], ink=ink)), file)
+        what = f"a walk past {n} {'images' if images else 'points'}"
     else:
-        _write(gan.sample(n, seed), out, ink)
-    what = f"a walk past {n} {'images' if images else 'points'}" if options.walk else f"{n} samples"
+        samples, drawn = rejection.sample(gan, n, options.keep, seed)
+        what = f"{n} samples" + f", kept of {drawn:,}," * (drawn > n)
+        if apart:
+            for image, file in zip(samples, files):
+                plots.save(plots.picture(plots.sheet(image[None], ink=ink)), file)
+        else:
+            _write(samples, out, ink)
     where = f"{files[0]} to {files[-1].name}" if apart else " and ".join(map(str, files))
     print(f"{what} from {checkpoint if options.best else options.run}, seed {seed}: {where}")
 

@@ -25,7 +25,8 @@ from ..run.folder import contents, fingerprint, prepared, silent, versions, writ
 from ..run.output import aloud, audible
 from ..tensor import no_grad
 
-LESSONS = ("conditional", "semi_supervised", "clusters", "features", "augmentation", "inside", "vae", "translation")
+LESSONS = ("conditional", "semi_supervised", "clusters", "features", "augmentation", "inside", "vae", "translation",
+           "rejection")
 NEEDED = {"clusters": ("scipy", "sklearn"), "features": ("sklearn",), "augmentation": ("scipy",), "inside": ("sklearn",),
           "translation": ("scipy",)}        # libraries that the lesson asks for when it has come that far
 _heard = ContextVar("heard", default=False)         # is this within run(), and not a quiet one?

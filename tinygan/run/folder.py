@@ -28,10 +28,10 @@ ALWAYS = {"steps", "seed", "tinygan", "python", "numpy", "system"}      # what e
 OWN = re.compile(r"""(unfinished-([0-9a-f]{8}-)?)?(
     (config|result|scores)\.json | (checkpoint(\.previous)?|frames|best)\.npz | metrics\.csv | report\.html | training\.gif
     | (samples|progress|losses|landscape|scores)\.png                                                          # a training
-    | (best-)?(samples-\d+-\d+\.png | walk-\d+-\d+\.(gif|png))                                                # and sample
+    | (best-)?(samples-\d+-\d+(-keep-[\d.]+)?\.png | walk-\d+-\d+\.(gif|png))                               # and sample
     | (rates|results|game)\.csv | (portrait|optimal|game)\.png | (portrait|game)\.gif                           # a study
     | results\.(json|md) | (projection|planes|stripes|nothing|codes|labelled|errors|maps|reconstructed|walk|arithmetic
-    |unit|gradient|nearest|overlap|vae|pairs|styles)\.png                                                      # a lesson
+    |unit|gradient|nearest|overlap|vae|pairs|styles|line|kept|trade)\.png                                      # a lesson
     )((\.\w+)?\.(unfinished|second))?""", re.VERBOSE)       # unfinished, second: what a killed process leaves
 
 
