@@ -61,9 +61,9 @@ def test_what_this_machine_lacks_is_said(monkeypatch, capsys, tmp_path):
     assert reason.endswith("or use the CPU (--device cpu)")
     assert cli.main(["train", "ring", "--steps", "1", "--out", str(tmp_path / "a"), "--device", "cuda"]) == 1
     assert capsys.readouterr().err == f"tinygan: {reason}\n" and not (tmp_path / "a").exists()
-    assert cli.main(["train", "ring", "--steps", "1", "--batch-size", "16", "--out", str(tmp_path / "b")]) == 0
+    assert cli.main(["train", "ring", "--steps", "1", "--batch-size", "8", "--out", str(tmp_path / "b")]) == 0
     first = capsys.readouterr().out.splitlines()[0]
-    assert re.fullmatch(r"device: cpu, 1 worker \(\d+ cores, a batch of 16\); [^:()]+", first)
+    assert re.fullmatch(r"device: cpu, 1 worker \(\d+ cores, a batch of 8\); [^:()]+", first)
     assert reason.startswith(first.partition("; ")[2])
 
 
