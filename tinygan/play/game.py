@@ -17,6 +17,7 @@ from ..backend import is_array
 from ..errors import TinyganError, brief, integer, plain_number
 from ..layers import BatchNorm, Dense, LeakyReLU, Sequential, spectral_norm
 from ..look.landscape import ARROWS, landscape
+from ..losses import LOSSES
 from ..optim import OPTIMISERS, SGD
 from ..tensor import Tensor
 from ..training import GAN
@@ -35,6 +36,7 @@ RULES = asdict(Rules())
 WHOLE = {"d_steps": (1, 20), "layers": (0, 4), "width": (1, 256), "batch_size": (2, 512), "seed": (0, 2 ** 32 - 1)}
 DEFAULTS = {"loss": "non_saturating", "g_lr": 1e-3, "d_lr": 1e-3, "d_steps": 1, "optimiser": "Adam", "layers": 2, "width": 64,
             "batch_size": 64, "seed": 0, "batch_norm": False, "spectral_norm": False, **RULES}
+CHOICES = {"loss": tuple(LOSSES), "optimiser": tuple(OPTIMISERS)}
 ANEW = {"layers", "width", "batch_size", "seed", "batch_norm", "spectral_norm"}         # a change of these begins a new game
 
 
@@ -290,8 +292,9 @@ def _checked(settings, new):
     for name in ("batch_norm", "spectral_norm"):
         if not isinstance(settings[name], bool):
             raise TinyganError(f"got {name} {brief(settings[name])}, expected true or false: choose one of them")
-    if settings["optimiser"] not in OPTIMISERS:
-        raise TinyganError(f"got optimiser {brief(settings['optimiser'])}, expected {' or '.join(OPTIMISERS)}: choose one of them")
+    for name, choices in CHOICES.items():
+        if settings[name] not in choices:
+            raise TinyganError(f"got {name} {brief(settings[name])}, expected one of {', '.join(choices)}: choose one of them")
     return settings
 
 
