@@ -3,7 +3,9 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -195,6 +197,26 @@ def test_each_command_does_its_work_and_one_page_drives(door):
     assert table.ended
 
 
+def test_the_command_prints_its_address_and_ends_when_told():
+    process = subprocess.Popen([sys.executable, "-m", "tinygan", "play", "cycling", "--no-browser"], stdout=subprocess.PIPE, text=True)
+    try:
+        host, token = process.stdout.readline().strip().removeprefix("http://").rstrip("/").split("/")
+        connection = http.client.HTTPConnection(host, timeout=20)
+        connection.request("POST", f"/{token}/do", json.dumps({"page": "me", "do": "end"}), {"Origin": f"http://{host}"})
+        assert connection.getresponse().status == 200 and process.wait(20) == 0
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(host.partition(":")[2])), 5)
+    finally:
+        process.kill()
+        process.stdout.close()
+
+
+def test_it_ends_when_no_page_watches():
+    table = server.Table("cycling", alone=0.1)
+    table.run()
+    assert table.ended
+
+
 class Browser:
     """A headless Chromium, driven over the pipe of its DevTools."""
 
@@ -233,7 +255,7 @@ class Browser:
     def until(self, script):
         """Wait until the expression is true, half a minute at most."""
         for _ in range(600):
-            if self.evaluate(script):
+            if self.evaluate(f"Boolean({script})"):
                 return
             time.sleep(0.05)
         raise AssertionError(script)
@@ -250,18 +272,19 @@ def test_in_a_browser_each_button_works(door, tmp_path):
     browser, table = Browser(tmp_path), door.table
     try:
         browser.open(door.address)
-        browser.until("document.querySelectorAll('#lines li').length > 40 && now")
+        browser.until("document.querySelectorAll('#lines li').length > 30 && now")
         press = "document.querySelector('[data-do={}]').click()".format
-        for what, then in (("d", f"now.line == {game.G_LINE}"), ("g", "now.step == 1"), ("line", f"now.line == {game.D_LINE}"),
+        for what, then in (("d", f"now.line == {game.G_LINE}"), ("g", "now.step == 1"), ("line", f"now.line > {game.FIRST}"),
                            ("line", "document.querySelector('#lines .now')"), ("back", "now.line === null && now.step == 1"),
                            ("back", "now.step == 0"), ("play", "now.step > 5"), ("play", "!now.playing"), ("reset", "now.step == 0")):
             browser.evaluate(press(what))
-            browser.until(f"Boolean({then})")
+            browser.until(then)
         browser.evaluate("ID('rounds').value = 7; ID('some').click()")
         browser.until("now.step == 7 && !now.playing")
         browser.evaluate("const f = ID('settings').elements.g_lr; f.value = -3; f.onchange()")
         browser.until("ID('message').textContent.includes('expected 0 ≤ g_lr')")
-        browser.evaluate("document.querySelector('#lines button').click(); document.querySelector('#explained > button').click()")
+        browser.evaluate("[...document.querySelectorAll('#lines button')].find(b => b.textContent.includes('d_loss_of')).click();"
+                         "document.querySelector('#explained > button').click()")
         browser.until("document.querySelector('#explained > pre').textContent.includes('proved')")
         for name in scenes.SCENES:
             browser.evaluate(f"ID('scene').value = '{name}'; ID('scene').onchange()")
@@ -269,7 +292,7 @@ def test_in_a_browser_each_button_works(door, tmp_path):
         assert browser.evaluate("ID('cure').click() || document.querySelectorAll('math').length > 0")
         browser.until("now.settings.r1 == 0.1")
         browser.evaluate("drawn = [...Array(100).keys()].map(k => [k / 100, 0.5]); ID('use').onclick()")
-        browser.until("Math.abs(now.real[0][1] - 0.5) < 0.2")
+        browser.until("now.real.every(([x, y]) => x > -0.2 && Math.abs(y - 0.5) < 0.2)")
         assert table.game.points[:, 1].std() < 0.05
         browser.evaluate(press("end"))
         door.playing.join(10)

@@ -24,10 +24,9 @@ from ..training import GAN
 from ..umpire import BELIEFS, Rules, check_finite
 
 HALF = 2.0                          # the stage is the square [−2, 2]²
-SAMPLES, WARP = 200, 13             # samples on the stage; lines of the grid in z-space, each way
+SAMPLES, WARP, SIDE = 200, 13, 40   # samples on the stage; lines of the grid in z-space, and of D's surface, each way
 LINES, FIRST = inspect.getsourcelines(GAN.step)
-D_LINE, G_LINE = (FIRST + 1 + next(k for k, line in enumerate(LINES) if line.strip().startswith(f"# {player}'s step"))
-                  for player in "DG")
+G_LINE = FIRST + 1 + next(k for k, line in enumerate(LINES) if line.strip().startswith("# G's step"))     # where it begins
 EVERY_LINE = range(FIRST, FIRST + len(LINES))
 FAR, SNAPSHOTS = 10, 60             # moves between two snapshots; how many of them are kept
 MOST_ROWS = 4000                    # of the curves: then every other one goes
@@ -254,24 +253,26 @@ class Game:
     # What is seen
 
     def picture(self):
-        """All that the page draws, as plain values for JSON."""
+        """All that the page draws, as plain values for JSON; points and arrows in thousandths."""
         gan, n = self.gan, WARP
         z = np.random.default_rng(1).standard_normal((SAMPLES, 2))
         grid = np.stack(np.meshgrid(*[np.linspace(-2, 2, n)] * 2), axis=-1).reshape(-1, 2)     # (n, n, 2) → (n², 2)
         painted = gan.generate(np.concatenate([z, grid]))
-        surface, arrows = landscape(gan, painted[:ARROWS], (-HALF, HALF, -HALF, HALF))
+        surface, arrows = landscape(gan, painted[:ARROWS], (-HALF, HALF, -HALF, HALF), SIDE)
         low, high = (0, 1) if gan.loss in BELIEFS else (float(surface.min()), float(surface.max()))
         half = 0.5 if gan.loss in BELIEFS or gan.loss == "least_squares" else 0.0
         shades = np.clip(255 * (surface - low) / max(high - low, 1e-9), 0, 255).astype(np.uint8)
         rows = np.array(self.rows[::len(self.rows) // 200 + 1] + self.rows[-1:]).reshape(-1, 7)
-        return {"step": gan.steps, "surface": base64.b64encode(shades).decode(), "half": 255 * (half - low) / max(high - low, 1e-9),
-                "samples": _rounded(painted[:SAMPLES]), "warp": _rounded(painted[SAMPLES:]), "arrows": _rounded(arrows),
-                "rows": [[float(f"{value:.4g}") for value in row] for row in rows.tolist()], "belief": gan.loss in BELIEFS,
+        return {"step": gan.steps, "belief": gan.loss in BELIEFS, "surface": base64.b64encode(shades).decode(),
+                "half": 255 * (half - low) / max(high - low, 1e-9), "real": _thousandths(self.points[:400]),
+                "samples": _thousandths(painted[:SAMPLES]), "warp": _thousandths(painted[SAMPLES:]),
+                "arrows": _thousandths(arrows), "rows": np.nan_to_num(rows).round(4).tolist(),
                 "line": self.walk and self.walk.line, "numbers": self.walk.numbers() if self.walk else {}}
 
 
-def _rounded(points):
-    return np.nan_to_num(points).round(3).tolist()
+def _thousandths(points):
+    """Whole numbers, which are soon written."""
+    return np.rint(1000 * np.clip(np.nan_to_num(points), -1e6, 1e6)).astype(int).tolist()
 
 
 def _norm(parameters):

@@ -112,10 +112,13 @@ function show(state) {
   if (wanted !== loss) { loss = wanted; source(); }
   for (const li of document.querySelectorAll("#lines li")) {
     const here = +li.dataset.line === state.line;
-    if (here && !li.classList.contains("now")) ID("lines").scrollTop = li.offsetTop - ID("lines").clientHeight / 2;
+    if (here && !li.classList.contains("now")) {
+      ID("lines").scrollTop = li.offsetTop - ID("lines").clientHeight / 2;
+      li.querySelector("button")?.click();
+    }
     li.classList.toggle("now", here);
   }
-  ID("numbers")?.replaceChildren(...Object.entries(state.numbers).map(([name, value]) => {
+  ID("numbers").replaceChildren(...Object.entries(state.numbers).map(([name, value]) => {
     const row = document.createElement("tr");
     row.append(...[name, value].map(text => Object.assign(document.createElement("td"), {textContent: text})));
     return row;
@@ -134,13 +137,14 @@ async function source() {
     } else li.textContent = text || " ";
     return li;
   }));
-  const shown = explained[opened] ? opened : lines.find(([, name]) => name?.endsWith("_loss"))[1];
+  const shown = explained[opened] ? opened : lines.find(([text]) => text.includes("d_loss_of("))[1];
   explain(shown, explained[shown]);
+  show(now);                                         // marks the line in the new list
 }
 
 function explain(name, html) {
   opened = name;
-  ID("explained").innerHTML = html + '<table id="numbers"></table>';      // the program's own docstring, escaped there
+  ID("explained").innerHTML = html;                // the program's own docstring, escaped there
   if (name.startsWith("_")) return;
   const button = Object.assign(document.createElement("button"), {textContent: "prove it"}), pre = document.createElement("pre");
   button.onclick = async () => {
@@ -204,6 +208,10 @@ ID("use").onclick = () => {
 };
 form();
 const events = new EventSource("events");
-events.onmessage = event => show(JSON.parse(event.data));
+events.onmessage = event => {
+  const state = JSON.parse(event.data);
+  for (const name of ["real", "samples", "warp", "arrows"]) state[name] = state[name].map(([a, b]) => [a / 1000, b / 1000]);
+  show(state);
+};
 events.addEventListener("end", () => { events.close(); ID("message").textContent = "The game has ended; this page may be closed."; });
 matchMedia("(prefers-color-scheme: dark)").onchange = () => now && show(now);

@@ -28,7 +28,7 @@ RING, CORNER, NEAR, PLACE = 1.2 * RING_MEANS, [(1.4, 1.4)], [(1.0, 0.5)], [(1.0,
 SCENES = {
     "ring": Scene(
         "ring", "Eight Gaussians on a circle. G bends the plane of z until it covers all eight.",
-        lambda: _around(RING, 0.04), {"r1": 0.01, "d_lr": 2e-3, "width": 128}, {}, ""),
+        lambda: _around(RING, 0.04), {"r1": 0.01, "d_lr": 2e-3}, {}, ""),
     "vanishing": Scene(
         "vanishing gradient", "The saturating loss against a sure D: ∂L_G/∂a = −σ(a) is nearly 0, and G stays where it is.",
         lambda: _around(CORNER, 0.05),

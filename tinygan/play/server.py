@@ -81,8 +81,7 @@ class Table:
 
     def publish(self):
         state = {**self.game.picture(), "settings": self.game.settings, "scene": self.scene, "playing": bool(self.left),
-                 "pace": self.pace, "message": self.message, "driver": self.driver,
-                 "real": self.game.points[:400].round(3).tolist()}
+                 "pace": self.pace, "message": self.message, "driver": self.driver}
         with self.news:
             self.picture, self.version = json.dumps(state), self.version + 1
             self.news.notify_all()
