@@ -25,7 +25,8 @@ def state(played):
     gan = played.gan
     arrays = [array for player in (gan.generator, gan.discriminator, gan.averaged) for _, array in player.named_arrays()]
     arrays += [array for optimiser in (gan.d_optimizer, gan.g_optimizer) for array in optimiser.state_dict().values()]
-    return [array.tobytes() for array in arrays], gan.rng.bit_generator.state, gan.steps, list(played.rows), dict(played.settings)
+    counts = gan.rng.bit_generator.state, gan.steps, list(played.rows), dict(played.settings)
+    return [array.tobytes() for array in arrays], counts
 
 
 @pytest.mark.parametrize("rules", [{}, {"r1": 0.1, "instance_noise": 0.2, "averaging": 0.9}, {"spectral_norm": True},
@@ -81,7 +82,8 @@ def test_back_is_exact_past_steps_changes_and_resets():
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({"loss": "L2"}, "loss"), ({"wings": 2}, "wings"), ({"g_lr": "fast"}, "g_lr"), ({"r1": -1}, "r1"), ({"width": 10 ** 6}, "width"),
+    ({"loss": "L2"}, "loss"), ({"wings": 2}, "wings"), ({"g_lr": "fast"}, "g_lr"), ({"r1": -1}, "r1"),
+    ({"width": 10 ** 6}, "width"),
     ({"optimiser": "RMS"}, "optimiser"), ({"batch_norm": 1}, "batch_norm"), ({"layers": 2.5}, "layers"),
     ({"loss": "hinge", "label_smoothing": 0.1}, "label_smoothing"), ({"loss": ["hinge"]}, "loss")])
 def test_bad_settings_are_refused_and_change_nothing(settings, message):
@@ -90,6 +92,32 @@ def test_bad_settings_are_refused_and_change_nothing(settings, message):
     with pytest.raises(tg.TinyganError, match=message):
         played.change(**settings)
     assert state(played) == before
+
+
+def test_a_round_that_fails_is_over():
+    played = game.Game(RING, batch_norm=True, r1=0.1, **SMALL)
+    for move in (played.line, played.d_step, played.round, played.g_step):
+        with pytest.raises(tg.TinyganError, match="batch normalisation"):
+            for _ in range(99):
+                move()
+        assert not played.walk
+    played.change(r1=0, batch_norm=False)
+    played.round()
+    played.change(g_lr=9.0, d_lr=9.0, optimiser="SGD", loss="wasserstein")
+    with pytest.raises(tg.Diverged):
+        for _ in range(99):
+            played.round()
+    played.back()
+    assert np.isfinite(played.gan.generate(Z)).all()
+
+
+def test_g_reaches_a_drawing():
+    table = server.Table("ring")
+    table.draw([[x / 50, 0.8] for x in range(50)])
+    assert _far(table.game) > 0.7
+    for _ in range(200):
+        table.game.round()
+    assert np.abs(table.game.gan.generate(Z)[:, 1] - 0.8).mean() < 0.2 and _far(table.game) < 0.4
 
 
 Z = np.random.default_rng(5).standard_normal((400, 2))
@@ -198,7 +226,8 @@ def test_each_command_does_its_work_and_one_page_drives(door):
 
 
 def test_the_command_prints_its_address_and_ends_when_told():
-    process = subprocess.Popen([sys.executable, "-m", "tinygan", "play", "cycling", "--no-browser"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "tinygan", "play", "cycling", "--no-browser"],
+                               stdout=subprocess.PIPE, text=True)
     try:
         host, token = process.stdout.readline().strip().removeprefix("http://").rstrip("/").split("/")
         connection = http.client.HTTPConnection(host, timeout=20)
@@ -222,7 +251,8 @@ class Browser:
 
     def __init__(self, folder):
         (theirs, self.to), (self.back, ours) = os.pipe(), os.pipe()
-        command = f'exec "$0" --headless --no-sandbox --disable-gpu --user-data-dir={folder} --remote-debugging-pipe 3<&{theirs} 4>&{ours}'
+        command = ('exec "$0" --headless --no-sandbox --disable-gpu --remote-debugging-pipe '
+                   f"--user-data-dir={folder} 3<&{theirs} 4>&{ours}")
         self.process = subprocess.Popen(["bash", "-c", command, shutil.which("chromium")], pass_fds=(theirs, ours),
                                         stderr=subprocess.DEVNULL)
         os.close(theirs), os.close(ours)
@@ -276,14 +306,16 @@ def test_in_a_browser_each_button_works(door, tmp_path):
         press = "document.querySelector('[data-do={}]').click()".format
         for what, then in (("d", f"now.line == {game.G_LINE}"), ("g", "now.step == 1"), ("line", f"now.line > {game.FIRST}"),
                            ("line", "document.querySelector('#lines .now')"), ("back", "now.line === null && now.step == 1"),
-                           ("back", "now.step == 0"), ("play", "now.step > 5"), ("play", "!now.playing"), ("reset", "now.step == 0")):
+                           ("back", "now.step == 0"), ("play", "now.step > 5"), ("play", "!now.playing"),
+                           ("reset", "now.step == 0")):
             browser.evaluate(press(what))
             browser.until(then)
         browser.evaluate("ID('rounds').value = 7; ID('some').click()")
         browser.until("now.step == 7 && !now.playing")
         browser.evaluate("const f = ID('settings').elements.g_lr; f.value = -3; f.onchange()")
         browser.until("ID('message').textContent.includes('expected 0 ≤ g_lr')")
-        browser.evaluate("[...document.querySelectorAll('#lines button')].find(b => b.textContent.includes('d_loss_of')).click();"
+        browser.evaluate("[...document.querySelectorAll('#lines button')].find(b => b.textContent.includes('d_loss_of'))"
+                         ".click();"
                          "document.querySelector('#explained > button').click()")
         browser.until("document.querySelector('#explained > pre').textContent.includes('proved')")
         for name in scenes.SCENES:
@@ -317,9 +349,12 @@ def test_the_door_is_shut_to_all_but_its_page(door, method, place, headers, stat
 
 def test_a_thousand_bad_messages_get_a_sentence_each_and_change_nothing(door):
     rng, commands = np.random.default_rng(0), list(server.COMMANDS)
-    texts = [b"", b"[", b"[" * 100_000, b"null", b"[]", b'{"do": []}', b'{"do": "draw", "points": [[1, NaN]]}', b"\xff\xfe",
-             b'{"do": "draw", "points": [[9, 9]]}', b'{"do": "draw", "points": {}}', b'{"do": "draw", "points": [[1], 2]}', b'{"do": {}}', b'{"do": "g"}',
-             b'{"do": "change", "settings": 3}', b'{"do": "scene", "scene": {}}', b'{"do": "play", "rounds": "x"}', b'{"do": "pace"}']
+    texts = [b"", b"[", b"[" * 100_000, b"null", b"[]", b'{"do": []}', b"\xff\xfe",
+             b'{"do": "draw", "points": [[1, NaN]]}',
+             b'{"do": "draw", "points": [[9, 9]]}', b'{"do": "draw", "points": {}}', b'{"do": "draw", "points": [[1], 2]}',
+             b'{"do": {}}', b'{"do": "g"}',
+             b'{"do": "change", "settings": 3}', b'{"do": "scene", "scene": {}}',
+             b'{"do": "play", "rounds": "x"}', b'{"do": "pace"}']
     texts += [json.dumps({"do": str(rng.choice(commands)), "wrong": 1, "page": "me"}).encode() for _ in range(200)]
     texts += [rng.bytes(rng.integers(1, 60)) for _ in range(785)]
     before = state(door.table.game)

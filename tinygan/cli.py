@@ -15,6 +15,7 @@ from .look import animation, plots
 from .look.files import check_place, whole, write_text
 from .losses import LOSSES
 from .models import LONGEST, SHORTEST
+from .play.scenes import SCENES
 from .proofs import museum
 from .run.folder import OWN, is_ink, read_config, versions
 from .run.output import audible
@@ -161,8 +162,7 @@ def _parser():
     play = commands.add_parser(
         "play", help="a game in the browser, round by round and line by line", epilog="example: tinygan play collapse",
         description="Open a page on which D and G play on points; each button runs lines of this program.")
-    play.add_argument("scene", nargs="?", default="ring", metavar="NAME",
-                      help="ring, vanishing, collapse, cycling, strong or blind (ring)")
+    play.add_argument("scene", nargs="?", default="ring", metavar="NAME", help=f"{', '.join(SCENES)} (ring)")
     play.add_argument("--no-browser", action="store_true", help="print the address only")
     play.set_defaults(command=_play)
 

@@ -208,7 +208,12 @@ class Game:
         if not self.walk:
             self._snapshot()
             self.walk = Walk(self.gan, self._batch())
-        if self.walk.to(stops).line is None:
+        try:
+            self.walk.to(stops)
+        except Exception:
+            self.walk = None                    # a round that fails is over
+            raise
+        if self.walk.line is None:
             self._end("round")
 
     def _end(self, move):
@@ -260,7 +265,7 @@ class Game:
         painted = gan.generate(np.concatenate([z, grid]))
         surface, arrows = landscape(gan, painted[:ARROWS], (-HALF, HALF, -HALF, HALF), SIDE)
         low, high = (0, 1) if gan.loss in BELIEFS else (float(surface.min()), float(surface.max()))
-        half = 0.5 if gan.loss in BELIEFS or gan.loss == "least_squares" else 0.0
+        half = 0.5 if gan.loss in BELIEFS else sum(self.rows[-1][3:5]) / 2 if self.rows else 0.0     # a score has no ½
         shades = np.clip(255 * (surface - low) / max(high - low, 1e-9), 0, 255).astype(np.uint8)
         rows = np.array(self.rows[::len(self.rows) // 200 + 1] + self.rows[-1:]).reshape(-1, 7)
         return {"step": gan.steps, "belief": gan.loss in BELIEFS, "surface": base64.b64encode(shades).decode(),

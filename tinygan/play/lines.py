@@ -1,4 +1,4 @@
-"""What stands beside the stage: the source of the round, the equations in its docstrings, and the proofs of its derivatives."""
+"""What stands beside the stage: the source of the round, the equations in its docstrings, and proofs of its derivatives."""
 import inspect
 import re
 from html import escape
@@ -28,11 +28,12 @@ def _explained(name):
     """The docstring with its equations typeset, and the code below it."""
     code = OPTIMISERS.get(name) or getattr(losses, name, None) or getattr(GAN, name)
     text = inspect.getsource(code)
-    return f"<h3>{escape(name)}</h3>{prose.html_of(code.__doc__)}<details><summary>source</summary><pre>{escape(text)}</pre></details>"
+    source = f"<details><summary>source</summary><pre>{escape(text)}</pre></details>"
+    return f"<h3>{escape(name)}</h3>{prose.html_of(code.__doc__)}{source}"
 
 
 def proof(name):
-    """The proof of the derivatives of a function of losses.py, or of an optimiser's value, as text.  TinyganError for others."""
+    """The proof of a loss, a penalty or an optimiser, as text.  TinyganError for another name."""
     if name not in OPTIMISERS and not name.endswith(("_loss", "_penalty")):
         raise TinyganError(f"got {brief(name)} to prove, expected a loss, a penalty or an optimiser: choose a line with one")
     return proofs.table(proofs.prove_all(name), details=True)

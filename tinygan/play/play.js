@@ -100,6 +100,7 @@ function show(state) {
   const last = state.rows.at(-1), drives = !state.driver || state.driver === me;
   ID("status").textContent = `round ${state.step}` + (last ? ` · L_D ${last[1].toFixed(3)} · L_G ${last[2].toFixed(3)}` : "");
   if (state.message) ID("message").textContent = state.message;
+  document.body.classList.toggle("scores", !state.belief);
   ID("half").textContent = state.belief ? "D = ½" : "between real and fake";
   document.querySelector("[data-do=play]").textContent = state.playing ? "❚❚ pause" : "▶ play";
   ID("drive").hidden = drives;

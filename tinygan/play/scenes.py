@@ -47,6 +47,7 @@ SCENES = {
         lambda: _around(RING, 0.04), {"d_steps": 5, "d_lr": 2e-3, "g_lr": 2e-4},
         {"r1": 0.5}, "R₁ keeps D’s slope small"),
     "blind": Scene(
-        "a blind batch norm", "D’s batch norm subtracts the mean of each batch: G’s shape is right, its place is not, and D is content.",
+        "a blind batch norm",
+        "D’s batch norm subtracts the mean of each batch: G’s shape is right, its place is not, and D is content.",
         lambda: _around(PLACE, 0.2), {"batch_norm": True}, {"batch_norm": False, "r1": 0.1}, "a D without it, with R₁"),
 }

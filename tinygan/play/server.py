@@ -143,9 +143,9 @@ class Table:
             drawn = np.array(points, dtype=float)
         except (TypeError, ValueError):
             drawn = np.empty(0)
-        if drawn.ndim != 2 or drawn.shape[1] != 2 or not FEWEST <= len(drawn) <= MANY or not (abs(drawn) <= HALF).all():
-            raise TinyganError(f"got a drawing of shape {drawn.shape}, expected {FEWEST} to {MANY} points (x, y) from −{HALF:g} "
-                               f"to {HALF:g}: draw more, or less")
+        if drawn.shape[1:] != (2,) or not FEWEST <= len(drawn) <= MANY or not (abs(drawn) <= HALF).all():
+            raise TinyganError(f"got a drawing of shape {drawn.shape}, expected {FEWEST} to {MANY} points (x, y), each number "
+                               f"from −{HALF:g} to {HALF:g}: draw more, or less")
         rng = np.random.default_rng(0)
         blurred = drawn[rng.integers(len(drawn), size=MANY)] + 0.02 * rng.standard_normal((MANY, 2))
         self.game.begin(blurred.astype(np.float32), **self.game.settings)
@@ -193,7 +193,8 @@ class Visitor(BaseHTTPRequestHandler):
         elif path == "events":
             self._events()
         elif path == "source":
-            self._reply(lambda: lines.source(**{name: self.server.table.game.settings[name] for name in ("loss", "optimiser")}))
+            settings = self.server.table.game.settings
+            self._reply(lambda: lines.source(settings["loss"], settings["optimiser"]))
         elif path == "proof":
             self._reply(lambda: {"proof": lines.proof(unquote(query))})
         else:
@@ -212,7 +213,8 @@ class Visitor(BaseHTTPRequestHandler):
     def _place(self):
         """What stands behind the token; None for a wrong token, and for a page from elsewhere."""
         _, token, place = (*self.path.split("/", 2), "", "")[:3]
-        ours = self.headers.get("Host") == self.server.host and self.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none")
+        ours = (self.headers.get("Host") == self.server.host
+                and self.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none"))
         return place if ours and secrets.compare_digest(token.encode(), self.server.token.encode()) else None
 
     def _reply(self, work):
@@ -267,7 +269,7 @@ def page():
     """The page, whole in itself."""
     here, look = resources.files(__package__), resources.files("tinygan.look")
     texts = {"palette": look / "page.css", "style": here / "play.css", "script": here / "play.js"}
-    about = {"scenes": {name: {"title": s.title, "about": s.about, "cure": s.cure, "cured": s.cured} for name, s in SCENES.items()},
+    about = {"scenes": {name: {"title": s.title, "about": s.about, "cured": s.cured} for name, s in SCENES.items()},
              "defaults": DEFAULTS, "meanings": {rule.name: rule.metadata["meaning"] for rule in fields(Rules)},
              "choices": CHOICES}
     return Template((here / "play.html").read_text(encoding="utf-8")).substitute(
