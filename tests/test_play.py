@@ -94,6 +94,17 @@ def test_bad_settings_are_refused_and_change_nothing(settings, message):
     assert state(played) == before
 
 
+def test_a_change_to_what_was_changes_nothing():
+    changed, other = (game.Game(RING, averaging=0.9, **SMALL) for _ in range(2))
+    for played in (changed, other):
+        played.round()
+    changed.change(g_lr=0.5, r1=1.0, loss="hinge")
+    changed.change(g_lr=other.settings["g_lr"], r1=0.0, loss="non_saturating")
+    for played in (changed, other):
+        played.round()
+    assert state(changed) == state(other)
+
+
 def test_a_round_that_fails_is_over():
     played = game.Game(RING, batch_norm=True, r1=0.1, **SMALL)
     for move in (played.line, played.d_step, played.round, played.g_step):
@@ -104,7 +115,7 @@ def test_a_round_that_fails_is_over():
     played.change(r1=0, batch_norm=False)
     played.round()
     played.change(g_lr=9.0, d_lr=9.0, optimiser="SGD", loss="wasserstein")
-    with pytest.raises(tg.Diverged):
+    with pytest.raises(tg.Diverged), np.errstate(all="ignore"):
         for _ in range(99):
             played.round()
     played.back()
