@@ -61,8 +61,8 @@ class Table:
                 played, changed = time.monotonic(), True
             seen = time.monotonic() if self.pages else seen
             if changed and self.pages and time.monotonic() - shown >= 1 / PICTURES:
-                self.publish()
                 shown, changed = time.monotonic(), False
+                self.publish()
         with self.news:
             self.ended = True
             self.news.notify_all()
