@@ -1,4 +1,4 @@
-"""The command line: tinygan train, sample, lesson, exercise, notebook and check."""
+"""The command line: tinygan train, sample, lesson, exercise, notebook, play and check."""
 import argparse
 import os
 import signal
@@ -15,6 +15,7 @@ from .look import animation, plots
 from .look.files import check_place, whole, write_text
 from .losses import LOSSES
 from .models import LONGEST, SHORTEST
+from .play.scenes import SCENES
 from .proofs import museum
 from .run.folder import OWN, is_ink, read_config, versions
 from .run.output import audible
@@ -160,6 +161,13 @@ def _parser():
     notebook.add_argument("--out", type=Path, metavar="FILE", help="the file (NAME.ipynb)")
     notebook.set_defaults(command=_notebook)
 
+    play = commands.add_parser(
+        "play", help="a game in the browser, round by round and line by line", epilog="example: tinygan play collapse",
+        description="Open a page on which D and G play on points; each button runs lines of this program.")
+    play.add_argument("scene", nargs="?", default="ring", metavar="NAME", help=f"{', '.join(SCENES)} (ring)")
+    play.add_argument("--no-browser", action="store_true", help="print the address only")
+    play.set_defaults(command=_play)
+
     check = commands.add_parser(
         "check", help="prove derivatives against finite differences", epilog="example: tinygan check batch_norm --order 2",
         description="Compare every derivative in tinygan, or those of NAME, with finite differences.")
@@ -231,6 +239,11 @@ def _notebook(options):
         print(f"{notebooks.listing()}\n\nFor teachers: {notebooks.GUIDE}")
     else:
         print(f"written: {notebooks.write(options.name, options.out)}. To open it: jupyter lab, or an editor that knows notebooks")
+
+
+def _play(options):
+    from .play.server import play           # here, as no other command needs it
+    play(options.scene, browser=not options.no_browser)
 
 
 def _exercise(options):

@@ -1,0 +1,288 @@
+"""The one door of `tinygan play`: HTTP on this machine alone.
+
+    GET  /TOKEN/            the page
+    GET  /TOKEN/events      pictures of the game, as server-sent events
+    GET  /TOKEN/source      the lines of the round, explained (lines.py)
+    GET  /TOKEN/proof?NAME  the proof of a derivative
+    POST /TOKEN/do          {"do": a command, "page": who asks, …} → {} or {"error": a sentence}
+
+Nobody without the token is answered, and no page from elsewhere: Host and Origin must be ours. The game belongs to one thread;
+the others hand it commands and wait.
+"""
+import json
+import secrets
+import time
+import webbrowser
+from concurrent.futures import Future
+from dataclasses import fields
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from math import inf
+from queue import Empty, Queue
+from string import Template
+from threading import Condition, Thread
+from urllib.parse import unquote
+
+import numpy as np
+
+from ..errors import TinyganError, brief, integer, plain_number
+from ..umpire import Rules
+from . import lines
+from .game import CHOICES, DEFAULTS, HALF, Game
+from .scenes import SCENES
+
+PICTURES = 25               # a second, at most
+LONGEST = 200_000           # bytes of a message
+MOST_PAGES = 16             # that watch
+ALONE, PULSE = 60, 5        # seconds without a page until the program ends; between two signs of life to a page
+FEWEST, MANY = 20, 4096     # points of a drawing
+HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"),
+           ("X-Frame-Options", "DENY"))
+
+
+class Table:
+    """The game, who drives it, and its newest picture. run() plays until the end."""
+
+    def __init__(self, scene, alone=ALONE):
+        self.commands, self.news, self.picture, self.version = Queue(), Condition(), "", 0
+        self.pages, self.driver, self.left, self.pace, self.message = 0, None, 0, 0, ""
+        self.ended, self.alone = False, alone
+        self.begin(scene)
+
+    def run(self):
+        shown = played = seen = time.monotonic()
+        self.publish()
+        changed = False
+        while not self.ended and time.monotonic() - seen < self.alone:
+            due = self.left and (not self.pace or time.monotonic() - played >= 1 / self.pace)
+            changed |= self._obey(0 if due else 0.01)
+            if due and self.left:
+                self._round()
+                played, changed = time.monotonic(), True
+            seen = time.monotonic() if self.pages else seen
+            if changed and self.pages and time.monotonic() - shown >= 1 / PICTURES:
+                shown, changed = time.monotonic(), False
+                self.publish()
+        with self.news:
+            self.ended = True
+            self.news.notify_all()
+
+    def ask(self, message):
+        """Hand a command to the game's thread, and wait. Raises what it is refused with."""
+        answer = Future()
+        self.commands.put((message, answer))
+        answer.result(timeout=60)
+
+    def newer(self, version):
+        """(version, picture): one newer than that, or the same after a while."""
+        with self.news:
+            self.news.wait_for(lambda: self.ended or self.version > version, PULSE)
+            return self.version, self.picture
+
+    def publish(self):
+        state = {**self.game.picture(), "settings": self.game.settings, "scene": self.scene, "playing": bool(self.left),
+                 "pace": self.pace, "message": self.message, "driver": self.driver}
+        with self.news:
+            self.picture, self.version = json.dumps(state), self.version + 1
+            self.news.notify_all()
+
+    def _round(self):
+        try:
+            self.game.round()
+            self.left -= 1
+        except TinyganError as error:           # it diverged
+            self.left, self.message = 0, str(error)
+
+    def _obey(self, patience):
+        """Carry out a command that waits. Was there one?"""
+        try:
+            message, answer = self.commands.get(patience > 0, patience or None)
+        except Empty:
+            return False
+        try:
+            self._do(**message)
+            answer.set_result(None)
+        except Exception as error:              # it belongs to who asked
+            answer.set_exception(error)
+        return True
+
+    def _do(self, do=None, page=None, **given):
+        if do not in tuple(COMMANDS):
+            raise TinyganError(f"got the command {brief(do)}, expected one of {', '.join(COMMANDS)}: send one of them")
+        if not isinstance(page, str) or len(page) > 40:
+            raise TinyganError("got no page that asks, expected its name, of at most 40 letters: send “page”")
+        if do == "drive" or self.driver is None:
+            self.driver = page
+        if page != self.driver:
+            raise TinyganError("got a command from a page that only watches, expected it from the one that drives: "
+                               "press “drive” in this one first")
+        self.message = ""
+        if do not in ("drive", "pace", "change", "cure"):
+            self.left = 0
+        COMMANDS[do](self, **given)
+
+    # Commands
+
+    def begin(self, scene):
+        if scene not in tuple(SCENES):
+            raise TinyganError(f"got the scene {brief(scene)}, expected one of {', '.join(SCENES)}: choose one of them")
+        self.scene, self.game = scene, Game(SCENES[scene].points(), **SCENES[scene].settings)
+
+    def play(self, rounds=None):
+        self.left = inf if rounds is None else integer("rounds", rounds, 1, 100_000)
+
+    def set_pace(self, rounds):
+        self.pace = plain_number("rounds a second", rounds, below=1001)
+
+    def cure(self):
+        self.game.change(**SCENES[self.scene].cure)
+
+    def draw(self, points):
+        """Play on these points, resampled with a little blur, so that D cannot learn them one by one."""
+        try:
+            drawn = np.array(points, dtype=float)
+        except (TypeError, ValueError):
+            drawn = np.empty(0)
+        if drawn.shape[1:] != (2,) or not FEWEST <= len(drawn) <= MANY or not (abs(drawn) <= HALF).all():
+            raise TinyganError(f"got a drawing of shape {drawn.shape}, expected {FEWEST} to {MANY} points (x, y), each number "
+                               f"from −{HALF:g} to {HALF:g}: draw more, or less")
+        rng = np.random.default_rng(0)
+        blurred = drawn[rng.integers(len(drawn), size=MANY)] + 0.02 * rng.standard_normal((MANY, 2))
+        self.game.begin(blurred.astype(np.float32), **self.game.settings)
+
+    def end(self):
+        self.ended = True
+
+
+COMMANDS = {
+    "play": Table.play, "pause": lambda table: None, "pace": Table.set_pace, "drive": lambda table: None,
+    "line": lambda table: table.game.line(), "d": lambda table: table.game.d_step(), "g": lambda table: table.game.g_step(),
+    "back": lambda table: table.game.back(), "reset": lambda table: table.game.begin(table.game.points, **table.game.settings),
+    "change": lambda table, settings: table.game.change(**settings), "scene": Table.begin, "cure": Table.cure,
+    "draw": Table.draw, "end": Table.end,
+}
+
+
+class Door(ThreadingHTTPServer):
+    """The server of one table, on a free port of this machine."""
+    daemon_threads = True
+
+    def __init__(self, table):
+        super().__init__(("127.0.0.1", 0), Visitor)
+        self.table, self.token = table, secrets.token_urlsafe(16)
+        self.host = f"127.0.0.1:{self.server_port}"
+        self.address = f"http://{self.host}/{self.token}/"
+
+    def handle_error(self, request, address):
+        """A page that went away in the middle is no error."""
+
+
+class Visitor(BaseHTTPRequestHandler):
+    timeout = 30                # seconds that a silent visitor is waited for
+
+    def log_message(self, *arguments):
+        """Nothing is logged."""
+
+    def do_GET(self):
+        place = self._place()
+        if place is None:
+            return self._answer(403, "text/plain", "not for you: open the address that tinygan play has printed\n")
+        path, _, query = place.partition("?")
+        if path == "":
+            self._answer(200, "text/html", page())
+        elif path == "events":
+            self._events()
+        elif path == "source":
+            settings = self.server.table.game.settings
+            self._reply(lambda: lines.source(settings["loss"], settings["optimiser"]))
+        elif path == "proof":
+            self._reply(lambda: {"proof": lines.proof(unquote(query))})
+        else:
+            self._answer(404, "text/plain", "there is nothing here\n")
+
+    def do_POST(self):
+        if self._place() != "do" or self.headers.get("Origin") != f"http://{self.server.host}":
+            return self._answer(403, "text/plain", "not for you\n")
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or not 0 < int(length) <= LONGEST:
+            self.close_connection = True
+            return self._answer(413, "text/plain", f"expected a message of 1 to {LONGEST} bytes\n")
+        text = self.rfile.read(int(length))
+        self._reply(lambda: self.server.table.ask(_message(text)))
+
+    def _place(self):
+        """What stands behind the token; None for a wrong token, and for a page from elsewhere."""
+        _, token, place = (*self.path.split("/", 2), "", "")[:3]
+        ours = (self.headers.get("Host") == self.server.host
+                and self.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none"))
+        return place if ours and secrets.compare_digest(token.encode(), self.server.token.encode()) else None
+
+    def _reply(self, work):
+        try:
+            self._answer(200, "application/json", json.dumps(work() or {}))
+        except (TinyganError, TypeError) as error:         # TypeError: an argument that the command does not have
+            self._answer(400, "application/json", json.dumps({"error": brief(error, 600)}))
+
+    def _answer(self, code, kind, text):
+        data = text.encode()
+        self.send_response(code)
+        for name, value in (("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", len(data)), *HEADERS):
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _events(self):
+        """The newest picture whenever there is one; a slow page leaves some out."""
+        table, version = self.server.table, 0
+        if table.pages >= MOST_PAGES:
+            return self._answer(503, "text/plain", f"{MOST_PAGES} pages watch already: close one\n")
+        self.send_response(200)
+        for name, value in (("Content-Type", "text/event-stream"), *HEADERS):
+            self.send_header(name, value)
+        self.end_headers()
+        table.pages += 1
+        try:
+            while not table.ended:
+                newest, picture = table.newer(version)
+                self.wfile.write(f"data: {picture}\n\n".encode() if newest > version else b":\n\n")
+                version = newest
+            self.wfile.write(b"event: end\ndata: end\n\n")
+        except OSError:                         # the page is gone
+            pass
+        finally:
+            table.pages -= 1
+
+
+def _message(text):
+    try:
+        message = json.loads(text)
+    except ValueError as error:                 # UnicodeDecodeError is one too
+        raise TinyganError(f"got a message that is no JSON ({brief(error)}), expected an object: send one") from error
+    except RecursionError as error:
+        raise TinyganError("got a message that is too deep, expected an object with settings: send one") from error
+    if not isinstance(message, dict):
+        raise TinyganError(f"got {brief(message)} as a message, expected an object with “do”: send one")
+    return message
+
+
+def page():
+    """The page, whole in itself."""
+    here, look = resources.files(__package__), resources.files("tinygan.look")
+    texts = {"palette": look / "page.css", "style": here / "play.css", "script": here / "play.js"}
+    about = {"scenes": {name: {"title": s.title, "about": s.about, "cured": s.cured} for name, s in SCENES.items()},
+             "defaults": DEFAULTS, "meanings": {rule.name: rule.metadata["meaning"] for rule in fields(Rules)},
+             "choices": CHOICES}
+    return Template((here / "play.html").read_text(encoding="utf-8")).substitute(
+        {name: text.read_text(encoding="utf-8") for name, text in texts.items()}, about=json.dumps(about))
+
+
+def play(scene="ring", browser=True):
+    """Open the page on this scene and play until it is told to end, or no page has watched for a minute."""
+    table = Table(scene)
+    with Door(table) as door:
+        Thread(target=door.serve_forever, daemon=True).start()
+        print(f"{door.address}\nIt ends with Ctrl-C, or a minute after its last page is closed.", flush=True)
+        if browser:
+            webbrowser.open(door.address)
+        table.run()
+        door.shutdown()
