@@ -238,7 +238,8 @@ def _notebook(options):
     if options.name is None:
         print(f"{notebooks.listing()}\n\nFor teachers: {notebooks.GUIDE}")
     else:
-        print(f"written: {notebooks.write(options.name, options.out)}. To open it: jupyter lab, or an editor that knows notebooks")
+        path = notebooks.write(options.name, options.out)
+        print(f"written: {path}. To open it: jupyter lab, or an editor that knows notebooks")
 
 
 def _play(options):
