@@ -28,7 +28,6 @@ SAMPLE_FORMATS = (".png", ".npy", ".npz")
 EXAMPLES = """examples:
   tinygan train                        train on digits, write runs/digits/
   tinygan train --resume runs/digits   go on with a run that was stopped
-  tinygan sample runs/digits --walk    walk from one digit to the next: a GIF
   tinygan check batch_norm             prove a derivative; without a name all
 
 tinygan COMMAND --help tells the options of each."""

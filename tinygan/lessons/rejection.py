@@ -65,6 +65,7 @@ def surest(a, keep):
     return a > np.quantile(a, 1 - keep)
 
 
+@plots.own_settings()
 def line(it):
     """Rejection where p and q are known, by the optimal D and by one that learned from samples."""
     x = MU + S * it.rng(1).standard_normal(POINTS)
@@ -133,6 +134,7 @@ def lesson(it):
     trade(it, scores)
 
 
+@plots.own_settings()
 def trade(it, scores):
     """Sureness against the distance: a line for each way to choose, from all samples to a quarter."""
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
