@@ -106,6 +106,12 @@ def rounds(steps):
     return tqdm(range(steps), unit="step", leave=False, dynamic_ncols=True, disable=not seen)
 
 
+def fit(gan, images, steps, batch_size):
+    """gan.fit with one process a core, and the bar of rounds()."""
+    with rounds(steps) as bar:
+        gan.fit(images, steps, batch_size, [lambda *_: bar.update()], workers="auto")
+
+
 def _say(text):
     """aloud(), above the bar, if there is one."""
     with tqdm.external_write_mode():

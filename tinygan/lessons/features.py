@@ -30,7 +30,7 @@ import tinygan as tg
 from tinygan.look import plots
 from tinygan.losses import discriminator_loss
 
-from . import descend, outputs, rounds, share, together
+from . import descend, fit, outputs, rounds, share, together
 
 LATENT, BATCH, LR = 50, 128, 2e-4
 MAPS = ("pixels", "D's penultimate layer before training", "D's penultimate layer after training",
@@ -121,8 +121,7 @@ def lesson(it):
     found = {"pixels": vectors(it, tg.Flatten())}
     found["principal components"] = principal_components(*found["pixels"])
     found |= {f"{name} before training": vectors(it, network) for name, network in places.items()}
-    with rounds(it.steps(1500, 15000)) as bar:
-        gan.fit(images, bar.total, 32, [lambda *_: bar.update()], workers="auto")
+    fit(gan, images, it.steps(1500, 15000), 32)
     train(E.train(), G, D, images, it.steps(2500, 15000), it.rng(3))
     found |= {f"{name} after training": vectors(it, network) for name, network in places.items()}
     for name, (reference, asked) in found.items():

@@ -25,7 +25,7 @@ import numpy as np
 import tinygan as tg
 from tinygan.look import animation, metrics, plots
 
-from . import rounds
+from . import fit
 
 LATENT, BATCH, LR = 100, 32, 1e-3
 LAYERS_BEFORE_UNIT = 7                      # in G; they give 7×7×64
@@ -165,8 +165,7 @@ def lesson(it):
     G, D = tg.models.small_generator(LATENT, it.seed), tg.models.small_discriminator(it.seed)
     gan = tg.GAN(G, D, LATENT, g_optimizer=tg.Adam(G.parameters(), LR), d_optimizer=tg.Adam(D.parameters(), LR),
                  averaging=0.99, seed=it.seed)
-    with rounds(it.steps(4500, 20000)) as bar:                                  # README's twenty lines, ready-made
-        gan.fit(it.train[0], bar.total, BATCH, [lambda *_: bar.update()], workers="auto")
+    fit(gan, it.train[0], it.steps(4500, 20000), BATCH)                         # README's twenty lines, ready-made
     walk(it, gan)
     arithmetic(it, gan)
     unit(it, gan)

@@ -1,10 +1,9 @@
 """A lesson on one page: the question, the equations, what came out, the pictures, and the code."""
 import ast
-import base64
 from html import escape
 from pathlib import Path
 
-from ..look.page import html_page, table
+from ..look.page import embedded, html_page, table
 from ..proofs import prose
 
 
@@ -21,5 +20,5 @@ def html_of(name, rows, pictures):
 
 
 def _figure(path):
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<figure><img src="data:image/png;base64,{data}" alt="{path.stem}"/><figcaption>{path.name}</figcaption></figure>'
+    picture = embedded("png", path.read_bytes(), f'alt="{path.stem}"/')
+    return f"<figure>{picture}<figcaption>{path.name}</figcaption></figure>"

@@ -40,7 +40,7 @@ from tinygan.rejection import gamma_of, logit, sigma
 from tinygan.run.presets import PRESETS
 from tinygan.theory import gauss1d
 
-from . import descend, outputs, rounds, share, together
+from . import descend, fit, outputs, rounds, share, together
 
 MU, S = 1.0, 2.0                # of q
 POINTS = 100_000                # drawn from q
@@ -103,8 +103,7 @@ def digits(it):
     """The default recipe, and what each D keeps of its samples."""
     recipe, images = PRESETS["digits"], it.train[0]
     gan = recipe.build(it.seed)
-    with rounds(it.steps(recipe.steps, 20000)) as bar:
-        gan.fit(images, bar.total, recipe.batch_size, [lambda *_: bar.update()], workers="auto")
+    fit(gan, images, it.steps(recipe.steps, 20000), recipe.batch_size)
     z = it.rng(5).standard_normal((int(1.1 * JUDGED / min(KEPT)), gan.latent))
     x = np.concatenate([gan.generate(z[k:k + 500]) for k in range(0, len(z), 500)])
     scores = {"all": [metrics.score(x[:JUDGED])]}

@@ -1,4 +1,5 @@
 """The frame of an HTML page that needs no network and no library: its style and its script stand inside it."""
+import base64
 from html import escape
 from importlib import resources
 from string import Template
@@ -11,17 +12,14 @@ FRAME = Template("""<!DOCTYPE html>
 <meta charset="utf-8"/>
 <meta name="viewport" content="width=device-width, initial-scale=1"/>
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"/>
+ content="default-src 'none'; img-src data:; ${allowed}style-src 'unsafe-inline'; script-src 'unsafe-inline'"/>
 <link rel="icon" href="data:,"/>
 <title>$title</title>
 <style>
 $style</style>
 </head>
 <body>
-<main>
-<h1>$title</h1>
 $body
-</main>
 $script</body>
 </html>
 """)
@@ -29,8 +27,19 @@ $script</body>
 
 def html_page(title, body, style, script=None):
     """The page as a string. body: HTML below the title; style, script: files of this folder, beside page.css."""
-    return FRAME.substitute(title=escape(title), body=body, style=_read("page.css") + _read(style),
-                            script=f"<script>\n{_read(script)}</script>\n" if script else "")
+    return framed(title, f"<main>\n<h1>{escape(title)}</h1>\n{body}\n</main>", read(style), script and read(script))
+
+
+def framed(title, body, style, script=None, allowed=""):
+    """The page as a string. body: all of it; style, script: their texts, the style's after page.css; allowed: what its policy
+    allows beyond what stands inside it."""
+    return FRAME.substitute(title=escape(title), body=body, style=read("page.css") + style, allowed=allowed,
+                            script=f"<script>\n{script}</script>\n" if script else "")
+
+
+def embedded(kind, file, attributes):
+    """The bytes of a picture as an element that needs no other file."""
+    return f'<img src="data:image/{kind};base64,{base64.b64encode(file).decode()}" {attributes}>'
 
 
 def table(rows, head=None):
@@ -48,5 +57,6 @@ def layers(rows):
                  ("layer", "output", "parameters"))
 
 
-def _read(name):
+def read(name):
+    """The text of a file of this folder."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

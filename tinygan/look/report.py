@@ -4,7 +4,6 @@ It opens from a disk or an e-mail, in light and dark, on a phone, on paper. Curv
 with the page; grey images are PNGs of 16 greys, coloured ones JPEGs. In the dark only what is drawn on white paper is
 inverted. Its look is in report.css, the slider's work in report.js.
 """
-import base64
 from functools import partial
 from html import escape
 from io import BytesIO
@@ -14,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .diagnosis import LOG_4, are_beliefs, nearest
 from .files import write_text
-from .page import html_page, layers, table
+from .page import embedded, html_page, layers, table
 from .plots import own_settings, picture, sheet
 
 COMPARED = 500                 # real images whose distance to the nearest other one is measured
@@ -77,8 +76,7 @@ def _packed(image, kind, **options):
 
 
 def _image(kind, file, width, height, about, look):
-    return (f'<img src="data:image/{kind};base64,{base64.b64encode(file).decode()}" width="{width}" height="{height}" '
-            f'alt="{about}" class="{look}">')
+    return embedded(kind, file, f'width="{width}" height="{height}" alt="{about}" class="{look}"')
 
 
 def _sheet(images, about, ink):

@@ -19,13 +19,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from math import inf
 from queue import Empty, Queue
-from string import Template
 from threading import Condition, Thread
 from urllib.parse import unquote
 
 import numpy as np
 
 from ..errors import TinyganError, brief, integer, plain_number
+from ..look.page import framed
 from ..umpire import Rules
 from . import lines
 from .game import CHOICES, DEFAULTS, HALF, Game
@@ -267,13 +267,12 @@ def _message(text):
 
 def page():
     """The page, whole in itself."""
-    here, look = resources.files(__package__), resources.files("tinygan.look")
-    texts = {"palette": look / "page.css", "style": here / "play.css", "script": here / "play.js"}
+    html, style, script = ((resources.files(__package__) / f"play.{ending}").read_text(encoding="utf-8")
+                           for ending in ("html", "css", "js"))
     about = {"scenes": {name: {"title": s.title, "about": s.about, "cured": s.cured} for name, s in SCENES.items()},
              "defaults": DEFAULTS, "meanings": {rule.name: rule.metadata["meaning"] for rule in fields(Rules)},
              "choices": CHOICES}
-    return Template((here / "play.html").read_text(encoding="utf-8")).substitute(
-        {name: text.read_text(encoding="utf-8") for name, text in texts.items()}, about=json.dumps(about))
+    return framed("tinygan play", html, style, f"const ABOUT = {json.dumps(about)};\n{script}", "connect-src 'self'; ")
 
 
 def play(scene="ring", browser=True):

@@ -266,9 +266,9 @@ def _show(gan, real, frames, scores, folder, config, played, say):
     if frames.landscapes:
         figures = [plots.landscape(step, made, real[:1000], *seen, frames.extent, gan.loss in BELIEFS)
                    for (step, made), seen in zip(taken, frames.landscapes)]
-        plots.save(figures[-1], folder / "landscape.png")
-        animation.landscape_gif(figures, folder / "training.gif")
         landscape = plots.drawn(figures[-1])
+        plots.save(landscape, folder / "landscape.png")
+        animation.landscape_gif(figures, folder / "training.gif")
     result = {"steps": gan.steps, **played, "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), **versions()}
     found = {name: it and asdict(it) for name, it in (("samples", score), ("real", real_score))}
     found |= {"scores": scores.taken, "best": scores.best}

@@ -42,10 +42,10 @@ def _pictures(path, size=None, channels=None, say=None):
     return data.images(path, size, channels, say)
 
 
-def _small(seed, size=28, channels=1, width=32, latent=100):
+def _small(seed, size=28, channels=1, width=32, latent=100, lr=1e-3, **rules):
     G, D = models.dcgan(size, channels, latent, width, seed)
-    return GAN(G, D, latent, g_optimizer=Adam(G.parameters(), lr=1e-3), d_optimizer=Adam(D.parameters(), lr=1e-3),
-               averaging=0.99, seed=seed)
+    return GAN(G, D, latent, g_optimizer=Adam(G.parameters(), lr), d_optimizer=Adam(D.parameters(), lr), averaging=0.99,
+               seed=seed, **rules)
 
 
 def _recipe(seed, width=24, latent=100):
@@ -53,9 +53,7 @@ def _recipe(seed, width=24, latent=100):
     in the same time. R₁ (losses.py) holds D's slope at the digits down, which D would else learn by heart, and with it rates of
     twice the usual 1e-3 stay stable; as it costs half a step, it comes every 16th step alone, with 16 times the weight
     (Karras et al. 2020, "StyleGAN2", appendix B). The averaged G leaves out how the weights wander from step to step."""
-    G, D = models.dcgan(28, 1, latent, width, seed)
-    return GAN(G, D, latent, g_optimizer=Adam(G.parameters(), lr=2e-3), d_optimizer=Adam(D.parameters(), lr=2e-3),
-               averaging=0.99, r1=0.5, r1_every=16, seed=seed)
+    return _small(seed, width=width, latent=latent, lr=2e-3, r1=0.5, r1_every=16)
 
 
 def _seed_model(seed):
