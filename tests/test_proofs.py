@@ -1,4 +1,5 @@
 """Every derivative is proved, and a broken one is not."""
+import functools
 import inspect
 import re
 import xml.etree.ElementTree as ET
@@ -17,14 +18,19 @@ CASES = {case.name: case for case in proofs.cases()}
 PAIRS = [(name, order) for name, case in CASES.items() for order in case.orders]
 
 
-@pytest.fixture(scope="module")
-def proved():
-    return {(name, order): proofs.prove(CASES[name], order) for name, order in PAIRS}
+@functools.cache
+def proved(name, order):
+    return proofs.prove(CASES[name], order)
+
+
+@pytest.fixture
+def every_proof():
+    return [proved(*pair) for pair in PAIRS]
 
 
 @pytest.mark.parametrize("name, order", PAIRS)
-def test_every_case_is_proved(name, order, proved):
-    proof = proved[name, order]
+def test_every_case_is_proved(name, order):
+    proof = proved(name, order)
     assert proof.holds, proofs.table([proof])
     assert proof.max_error < (1e-6 if order == 1 else 1e-5)
     assert proof.rows or not proof.case.derivative
@@ -32,17 +38,17 @@ def test_every_case_is_proved(name, order, proved):
 
 
 def test_nothing_is_left_out():
-    proved = {case.code for case in CASES.values()}
+    covered = {case.code for case in CASES.values()}
     kernels = {ops.slopes, ops.plain_leaky_relu, ops.plain_total}
     functions = {f for _, f in inspect.getmembers(ops, inspect.isfunction) if f.__module__ == ops.__name__
                  and not f.__name__.startswith("_")}
-    assert functions - kernels <= proved
-    assert {conv.convolve, conv.transpose, conv.weight_gradient, norm.batch_norm} <= proved
-    assert set(networks.LAYERS.values()) <= proved
-    assert {losses.softmax, losses.log_sum_exp, losses.cross_entropy, losses.gradient_penalty} <= proved
-    assert {loss for pair in losses.LOSSES.values() for loss in pair} <= proved
+    assert functions - kernels <= covered
+    assert {conv.convolve, conv.transpose, conv.weight_gradient, norm.batch_norm} <= covered
+    assert set(networks.LAYERS.values()) <= covered
+    assert {losses.softmax, losses.log_sum_exp, losses.cross_entropy, losses.gradient_penalty} <= covered
+    assert {loss for pair in losses.LOSSES.values() for loss in pair} <= covered
     made = {f for _, f in inspect.getmembers(models, inspect.isfunction) if f.__module__ == models.__name__}
-    assert made - {models.dcgan} <= proved              # of which small_generator and small_discriminator are the case
+    assert made - {models.dcgan} <= covered              # of which small_generator and small_discriminator are the case
     steps = " ".join(name for name in CASES if name.startswith("training"))
     assert all(f"{player}'s step, {loss}" in steps for player in "DG" for loss in losses.LOSSES)
 
@@ -195,18 +201,18 @@ def test_all_is_proved_on_the_device_and_from_another_seed(device, request):
 
 # What is printed
 
-def test_the_table_has_every_case_and_a_summary(proved):
-    text = proofs.table(list(proved.values()))
+def test_the_table_has_every_case_and_a_summary(every_proof):
+    text = proofs.table(every_proof)
     lines = text.splitlines()
     assert all(any(f" {name} " in line for line in lines) for name in CASES)
     derivatives, functions, error = re.search(r"(\d+) derivatives of (\d+) functions agree with finite differences; "
                                               r"largest relative error (\S+)\.", lines[-1]).groups()
-    assert int(derivatives) == sum(len(p.rows) for p in proved.values()) > 500
+    assert int(derivatives) == sum(len(p.rows) for p in every_proof) > 500
     assert int(functions) > 50 and float(error) < 1e-6
 
 
-def test_the_page_has_every_case_and_needs_nothing_but_itself(proved, tmp_path):
-    page = proofs.page(list(proved.values()))
+def test_the_page_has_every_case_and_needs_nothing_but_itself(every_proof, tmp_path):
+    page = proofs.page(every_proof)
     assert not re.search(r'https?:|url\(|<script|<link(?! rel="icon" href="data:,"/>)', page)
     text = " ".join(ET.fromstring(page).itertext())                 # it is XML too
     for name, case in CASES.items():
@@ -217,8 +223,8 @@ def test_the_page_has_every_case_and_needs_nothing_but_itself(proved, tmp_path):
     assert {text for text in re.findall(r"<th(?! scope=).*?>", page)} == set()
 
 
-def test_no_two_dots_of_a_proof_touch(proved):
-    for proof in proved.values():
+def test_no_two_dots_of_a_proof_touch(every_proof):
+    for proof in every_proof:
         svg = re.search("<svg.*?</svg>", proofs.page([proof])).group()
         dots = [(float(x), float(y)) for x, y in re.findall(r'cx="(\S+)" cy="(\S+)"', svg)]
         assert len(dots) == len(proof.rows)

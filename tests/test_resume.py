@@ -36,16 +36,15 @@ def finished(*words, **options):
     return process.returncode, errors
 
 
-@pytest.mark.parametrize("preset, steps, threads", [("ring", (7, 20), 1), ("digits", (3, 6), 2)])
-def test_two_processes_end_in_the_bytes_of_one(preset, steps, threads, tmp_path):
-    one, two, new = tmp_path / "one", tmp_path / "two", {**os.environ, "OPENBLAS_NUM_THREADS": str(threads)}
-    half, whole = steps
-    assert finished("train", preset, "--steps", whole, "--out", one, "--quiet") == (0, "")
-    assert finished("train", preset, "--steps", half, "--out", two, "--quiet") == (0, "")
-    assert finished("train", "--resume", two, "--steps", whole, "--quiet", env=new) == (0, "")
+def test_two_processes_end_in_the_bytes_of_one(tmp_path):
+    """However many threads BLAS has in each. (The ring in one process: test_scores_change_nothing.)"""
+    one, two, new = tmp_path / "one", tmp_path / "two", {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    assert finished("train", "--steps", 6, "--out", one, "--quiet") == (0, "")
+    assert finished("train", "--steps", 3, "--out", two, "--quiet") == (0, "")
+    assert finished("train", "--resume", two, "--steps", 6, "--quiet", env=new) == (0, "")
     for name in ("checkpoint.npz", "metrics.csv", "samples.png"):
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
-    assert len((one / "metrics.csv").read_text().splitlines()) == whole + 1
+    assert len((one / "metrics.csv").read_text().splitlines()) == 6 + 1
 
 
 def test_everything_is_in_the_checkpoint(tmp_path):
@@ -96,7 +95,7 @@ def kill_and_resume(number, tmp_path, reference):
 
 def test_killed_at_random_moments(no_pictures, tmp_path):
     reference = trained(tmp_path / "reference", steps=40)
-    steps = [kill_and_resume(number, tmp_path, reference) for number in range(5)]
+    steps = [kill_and_resume(number, tmp_path, reference) for number in range(3)]
     assert min(steps) < 40 and len(set(steps)) > 1           # really in the middle, at different moments
 
 
