@@ -1,14 +1,18 @@
-"""The search for the recipe of `tinygan train`: batch, rates, penalty, averaging and width, for digits in equal time.
+"""The search for the recipe of `tinygan train`: batch, rates, penalty, averaging and networks, for digits in equal time.
 
-A recipe is what `tinygan train` can be told. Its time is counted in arithmetic, not by a clock: all of it is that of 3,000 steps
-of the old recipe on 32 digits.
+A recipe is what `tinygan train` can be told, and its networks. In 1 to 5 time is counted in arithmetic, not by a clock: all of it
+is that of 3,000 steps of the old recipe on 32 digits.
 
     1   recipes drawn at random from SPACE have a quarter of the time;
     2   so have the neighbours of FIRST, the best of the first ten drawn: one part has another value of NEAR;
     3   FINALISTS, chosen by hand from what 1 and 2 show, have all of it;
-    4   RECIPE is played from other seeds, before a second judge too: another network, from another seed.
+    4   FOUND, the best of these, with one part changed that 1 had left alone or that stood at the edge of SPACE, has a quarter;
+    5   so has FOUND with several of the changes that helped, TOGETHER;
+    6   DEEPER, with one more halving of the picture, and recipes beside it have 5,000 steps each;
+    7   RECIPE, its predecessors, and RECIPE without each of its parts are played from other seeds, before a second judge too:
+        another network, from another seed.
 
-One seed each in 1 to 3: differences of a few per cent mean nothing there. Both judges have seen all of MNIST's training digits.
+One seed each in 1 to 6: differences of a few per cent mean nothing there. Both judges have seen all of MNIST's training digits.
 """
 import argparse
 
@@ -33,14 +37,31 @@ FIRST = {"batch_size": 16, "width": 32, "lr": 3e-3, "beta1": 0.0, "r1": 0.5, "r1
 NEAR = {**SPACE, "batch_size": (8, 16, 32), "lr": (2e-3, 3e-3, 5e-3), "r1": (0.25, 0.5, 1.0)}
 PROBED = {"batch_size": 64, "width": 32, "lr": 2e-3, "beta1": 0.5, "r1": 0.5, "r1_every": 8, "averaging": 0.995,
           "falling": False}                             # what a probe of a few recipes had found good
-RECIPE = {"batch_size": 16, "width": 24, "lr": 2e-3, "beta1": 0.5, "r1": 0.5, "r1_every": 16, "averaging": 0.99,
-          "falling": False}                             # the best that was drawn, and the default recipe now
-FINALISTS = [RECIPE, {**RECIPE, "averaging": 0.995, "falling": True}, {**RECIPE, "r1": 1.0},
+FOUND = {"batch_size": 16, "width": 24, "lr": 2e-3, "beta1": 0.5, "r1": 0.5, "r1_every": 16, "averaging": 0.99,
+         "falling": False}                              # the best that was drawn
+FINALISTS = [FOUND, {**FOUND, "averaging": 0.995, "falling": True}, {**FOUND, "r1": 1.0},
              {**FIRST, "width": 24, "lr": 5e-3, "r1": 1.0, "r1_every": 8},      # all changes that helped it
              {**FIRST, "batch_size": 32, "r1": 1.0}, {**FIRST, "batch_size": 32, "width": 24, "r1": 1.0}]
 DRAWN = 15
+SPLIT = {**FOUND, "d_width": 24}                        # so that each network can be changed alone
+LEFT_ALONE = {"batch_size": (8,), "width": (16, 32), "d_width": (16, 32), "smallest": (7,), "latent": (16, 32), "g_lr": (3e-3,),
+              "d_lr": (3e-3,), "beta2": (0.99,), "loss": ("hinge", "least_squares"), "r1": (1.0,)}
+NARROW = {**FOUND, "latent": 32, "d_width": 16}
+QUIET = {**NARROW, "beta1": 0.0}
+TOGETHER = [NARROW, QUIET, {**QUIET, "beta2": 0.99}, {**FOUND, "latent": 32, "beta1": 0.0, "beta2": 0.99},
+            *({**QUIET, "beta2": 0.99, **change} for change in (
+                {"loss": "hinge"}, {"width": 16}, {"d_lr": 3e-3}, {"d_width": 12}, {"width": 16, "lr": 3e-3}, {"r1": 1.0},
+                {"averaging": 0.995}))]
+DEEPER = {**QUIET, "smallest": 2}
+BESIDE = [{}, {"lr": 3e-3}, {"lr": 3e-3, "falling": True}, {"lr": 3e-3, "r1": 1.0}, {"r1": 1.0}, {"averaging": 0.995},
+          {"d_width": 24}]
+LONG = 5000                                             # steps of these
+RECIPE = {**DEEPER, "averaging": 0.995}                 # the default recipe
+WITHOUT = {"smallest": 4, "d_width": 24, "latent": 100, "beta1": 0.5, "r1": 0.0, "averaging": 0.0, "lr": 1e-3,
+           "batch_size": 32, "width": 32}               # what a part gives way to
 SEARCHED, REPORTED = [100], [0, 1, 2, 3, 4]             # seeds for choosing and for telling
-SAMPLES, STEPS, TOLD = 5000, 3000, 0.56                 # TOLD: the share of it that the default recipe has: 5,007 steps
+SAMPLES, STEPS = 5000, 3000
+TOLD = presets.PRESETS["digits"].steps               # of the default recipe
 SECOND = RESULTS / "second_judge.npz"
 
 
@@ -52,18 +73,39 @@ def main(arguments):
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="trainings at the same time (1)")
     options = parser.parse_args(arguments)
 
-    def play_all(recipes, share, seeds, *judges):
-        jobs = [{"recipe": recipe, "share": share, "seed": seed, "judges": ["packaged", *judges]}
+    def play_all(recipes, time, seeds, *judges):
+        """time(recipe): {"share": of the time} or {"steps": number}."""
+        jobs = [{"recipe": recipe, **time(recipe), "seed": seed, "judges": ["packaged", *judges]}
                 for recipe in recipes for seed in seeds]
         return trainings.train_missing("recipes", jobs, play, options.processes)
 
-    drawn_ones = play_all([OLD, PROBED, *drawn()], 0.25, SEARCHED)
-    near = play_all(neighbours(FIRST), 0.25, SEARCHED)
-    finalists = play_all(FINALISTS, 1.0, SEARCHED)
+    searched = [play_all([OLD, PROBED, *drawn()], quarter, SEARCHED), play_all(neighbours(FIRST, NEAR), quarter, SEARCHED),
+                play_all(FINALISTS, all_of_it, SEARCHED), play_all([FOUND, *neighbours(SPLIT, LEFT_ALONE)], quarter, SEARCHED),
+                play_all(TOGETHER, quarter, SEARCHED), play_all([{**DEEPER, **part} for part in BESIDE], lambda recipe: {"steps": LONG}, SEARCHED)]
     if not SECOND.exists():
         make_second_judge(options.data or data.download_mnist())
-    told = play_all([OLD], 1.0, REPORTED[:3], "second") + play_all([RECIPE], TOLD, REPORTED, "second")
-    write(drawn_ones, near, finalists, told, " ".join(["python -m benchmarks recipes", *arguments]))
+    told = (play_all([OLD], all_of_it, REPORTED[:3], "second") + play_all([FOUND], lambda recipe: {"share": 0.56}, REPORTED, "second")
+            + play_all([RECIPE], as_told, REPORTED, "second"))
+    without = play_all([{**RECIPE, part: value} for part, value in WITHOUT.items()], as_long, REPORTED[:2], "second")
+    write(searched, told, without, " ".join(["python -m benchmarks recipes", *arguments]))
+
+
+def quarter(recipe):
+    return {"share": 0.25}
+
+
+def all_of_it(recipe):
+    return {"share": 1.0}
+
+
+def as_told(recipe):
+    """As many steps as `tinygan train` plays."""
+    return {"steps": TOLD}
+
+
+def as_long(recipe):
+    """As many as RECIPE plays in that time."""
+    return {"steps": round(TOLD * _cost(RECIPE) / _cost(recipe))}
 
 
 def drawn():
@@ -72,9 +114,15 @@ def drawn():
     return [{part: values[rng.integers(len(values))] for part, values in SPACE.items()} for _ in range(DRAWN)]
 
 
-def neighbours(recipe):
-    """The recipe with one part changed, to each other value that NEAR has for it."""
-    return [{**recipe, part: value} for part, values in NEAR.items() for value in values if value != recipe[part]]
+def neighbours(recipe, near):
+    """The recipe with one part changed, to each other value that `near` has for it."""
+    return [{**recipe, part: value} for part, values in near.items() for value in values if value != recipe.get(part)]
+
+
+def whole(recipe):
+    """The recipe with the parts that it leaves unsaid."""
+    rates = {"g_lr": recipe["lr"], "d_lr": recipe["lr"]}
+    return {"d_width": recipe["width"], "smallest": 4, "latent": 100, "beta2": 0.999, "loss": "non_saturating", **rates, **recipe}
 
 
 def steps(recipe, share):
@@ -86,18 +134,20 @@ def steps(recipe, share):
 
 
 def _cost(recipe):
-    networks = tg.models.dcgan(width=recipe["width"])
-    G, D = (sum(work.operations(network, 1, size)) for network, size in zip(networks, (None, 28)))
-    return (recipe["batch_size"] + 5) * (4 * G + 8 * D) * (1 + (recipe["r1"] > 0) / 2 / recipe["r1_every"])
+    told = whole(recipe)
+    (G, _), (_, D) = (tg.models.dcgan(width=told[w], latent=told["latent"], smallest=told["smallest"]) for w in ("width", "d_width"))
+    g, d = sum(work.operations(G, 1)), sum(work.operations(D, 1, 28))
+    return (told["batch_size"] + 5) * (4 * g + 8 * d) * (1 + (told["r1"] > 0) / 2 / told["r1_every"])
 
 
 def play(job):
     """One training, and what the judges say of its samples."""
-    told, n, preset = dict(job["recipe"]), steps(job["recipe"], job["share"]), presets.PRESETS["digits"]
-    batch_size, width, lr, falling = (told.pop(part) for part in ("batch_size", "width", "lr", "falling"))
-    gan = presets.stabilised(preset.build(job["seed"], width=width), job["seed"], g_lr=lr, d_lr=lr,
-                             decay_steps=n if falling else 0, **told)
-    gan.fit(preset.load(None), n, batch_size)
+    told, n = whole(job["recipe"]), job["steps"] if "steps" in job else steps(job["recipe"], job["share"])
+    network = {part: told[part] for part in ("width", "d_width", "smallest", "latent")}
+    gan = presets.small(job["seed"], betas=(told["beta1"], told["beta2"]), averaging=told["averaging"], **network)
+    gan = presets.stabilised(gan, job["seed"], loss=told["loss"], decay_steps=n if told["falling"] else 0,
+                             **{part: told[part] for part in ("g_lr", "d_lr", "r1", "r1_every")})
+    gan.fit(presets.PRESETS["digits"].load(None), n, told["batch_size"])
     z = np.random.default_rng(job["seed"]).standard_normal((SAMPLES, gan.latent))
     samples = np.concatenate([gan.generate(part) for part in np.split(z, SAMPLES // 250)])
     judges = {"packaged": None, "second": SECOND}
@@ -114,32 +164,60 @@ def make_second_judge(folder):
                           data.mnist_folder(folder, "test")[0])
 
 
-def write(drawn_ones, near, finalists, told, command):
+def write(searched, told, without, command):
     """Every round with its recipes, best first, and the report."""
-    def ranked(lines):
-        return _table(sorted(lines, key=lambda line: line["result"]["packaged"]["frechet"]))
-
+    drawn_ones, near, finalists, alone, together, deeper = (
+        sorted(lines, key=lambda line: line["result"]["packaged"]["frechet"]) for lines in searched)
     parts = [[__doc__.partition("\n\n")[2].strip()],
-             ["## 1. Drawn at random, a quarter of the time", "", *ranked(drawn_ones)],
-             ["## 2. Neighbours of FIRST, a quarter of the time", "", *ranked(near)],
-             ["## 3. Finalists, all of the time", "", *ranked(finalists)],
-             ["## 4. The old recipe and the new one, from other seeds", "", *_report(told)]]
-    trainings.write_page("recipes", "The search for a recipe", command, max(line["date"] for line in told), parts)
-
-
-def _table(lines):
-    return table((*OLD, "steps", "Fréchet distance", "sure, %", "rarest class, of 5,000"), [
-        (*(str(value) for value in line["job"]["recipe"].values()), f"{line['result']['steps']:,}",
-         *(form.format(line["result"]["packaged"][key]) for key, form in FORMS.items())) for line in lines])
+             ["## 1. Drawn at random, a quarter of the time", "", *_table(drawn_ones)],
+             ["## 2. Neighbours of FIRST, a quarter of the time", "", *_table(near)],
+             ["## 3. Finalists, all of the time", "", *_table(finalists)],
+             ["## 4. FOUND with one part changed, a quarter of the time", "", *_changes(alone, SPLIT)],
+             ["## 5. FOUND with several, a quarter of the time", "", *_changes(together, FOUND)],
+             [f"## 6. One more halving, and then some part changed, {LONG:,} steps", "", *_changes(deeper, DEEPER)],
+             ["## 7. From other seeds", "", *_report(told), "",
+              f"Without each part, in the time of {TOLD:,} steps; by the packaged judge and the second:", "", *_without(without)]]
+    trainings.write_page("recipes", "The search for a recipe", command, max(line["date"] for line in told + without), parts)
 
 
 FORMS = {"frechet": "{:.1f}", "sure": "{:.1f}", "rarest": "{:.0f}"}
+NUMBERS = "Fréchet distance", "sure, %", "rarest class, of 5,000"
+
+
+def _table(lines):
+    return table((*OLD, "steps", *NUMBERS), [(*(str(value) for value in line["job"]["recipe"].values()), *_result(line))
+                                             for line in lines])
+
+
+def _changes(lines, base):
+    """Each recipe by the parts in which it differs from the base."""
+    return table(("changed", "steps", *NUMBERS), [(_changed(line, base), *_result(line)) for line in lines])
+
+
+def _changed(line, base):
+    recipe = line["job"]["recipe"]
+    return ", ".join(f"{part} {value}" for part, value in recipe.items() if value != base.get(part)) or "nothing"
+
+
+def _result(line):
+    return (f"{line['result']['steps']:,}",
+            *(form.format(line["result"]["packaged"][key]) for key, form in FORMS.items()))
+
+
+def _means(lines, judge):
+    return [trainings.mean_and_error([line["result"][judge][key] for line in lines], form) for key, form in FORMS.items()]
 
 
 def _report(lines):
-    rows = [(name, judge, str(len(chosen)), *(trainings.mean_and_error([line["result"][judge][key] for line in chosen], form)
-                                              for key, form in FORMS.items()),
+    rows = [(name, judge, str(len(chosen)), *_means(chosen, judge),
              f"{max(line['result'][judge]['frechet'] for line in chosen):.1f}")
-            for name, recipe in (("old", OLD), ("new", RECIPE)) for judge in ("packaged", "second")
+            for name, recipe in (("old", OLD), ("found first", FOUND), ("new", RECIPE)) for judge in ("packaged", "second")
             for chosen in [[line for line in lines if line["job"]["recipe"] == recipe]]]
-    return table(("recipe", "judge", "runs", "Fréchet distance", "sure, %", "rarest class, of 5,000", "worst distance"), rows)
+    return table(("recipe", "judge", "runs", *NUMBERS, "worst distance"), rows)
+
+
+def _without(lines):
+    groups = [[line for line in lines if line["job"]["recipe"] == {**RECIPE, part: value}] for part, value in WITHOUT.items()]
+    return table(("in its place", "runs", "steps", *NUMBERS, "second judge's distance"), [
+        (_changed(group[0], RECIPE), str(len(group)), f"{group[0]['result']['steps']:,}", *_means(group, "packaged"),
+         _means(group, "second")[0]) for group in groups])

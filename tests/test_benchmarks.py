@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 import tinygan as tg
 from benchmarks import emoji, lessons, recipes, report, shapes, trainings
+from tinygan import models
 from tinygan.run import presets
 
 
@@ -72,31 +73,38 @@ def test_the_search_for_a_recipe(tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainings, "train_missing", train)
     recipes.main(["--data", "MNIST"])
-    drawn, near, finalists, old, new = ([job["recipe"] for job in given] for given in jobs)
+    drawn, near, finalists, alone, together, deeper, old, found, new, without = ([job["recipe"] for job in given] for given in jobs)
     assert drawn[:2] == [recipes.OLD, recipes.PROBED] and len(drawn) == 2 + recipes.DRAWN
     assert all(recipe[part] in values for recipe in drawn[2:] for part, values in recipes.SPACE.items())
-    assert recipes.FIRST in drawn[:12] and recipes.RECIPE in drawn and recipes.RECIPE in finalists
-    for recipe in near:
-        part, = (part for part in recipes.FIRST if recipe[part] != recipes.FIRST[part])
-        assert recipe[part] in recipes.NEAR[part]
-    assert old == 3 * [recipes.OLD] and new == 5 * [recipes.RECIPE]
-    assert not {job["seed"] for given in jobs[3:] for job in given} & {job["seed"] for given in jobs[:3] for job in given}
+    assert recipes.FIRST in drawn[:12] and recipes.FOUND in drawn and recipes.FOUND in finalists
+    for base, space, ones in ((recipes.FIRST, recipes.NEAR, near), (recipes.SPLIT, recipes.LEFT_ALONE, alone[1:])):
+        for recipe in ones:
+            part, = (part for part in recipe if recipe[part] != base.get(part))
+            assert recipe[part] in space[part]
+    assert recipes.NARROW in together and recipes.RECIPE in deeper and len(deeper) == len(recipes.BESIDE)
+    assert old == 3 * [recipes.OLD] and found == 5 * [recipes.FOUND] and new == 5 * [recipes.RECIPE]
+    assert not {job["seed"] for given in jobs[6:] for job in given} & {job["seed"] for given in jobs[:6] for job in given}
     assert recipes.SECOND.read_text() == "MNIST" and all(job["judges"] == ["packaged", "second"] for job in jobs[-1])
+    assert {job["steps"] for job in jobs[8]} == {presets.PRESETS["digits"].steps} and len(without) == 2 * len(recipes.WITHOUT)
     page = (tmp_path / "recipes.md").read_text()
     assert "| old | second | 3 | 1032.0 ± 0.0 | 70.0 ± 0.0 | 400 ± 0 | 1032.0 |" in page
+    assert "| latent 16 | 7 | 516.0 | 70.0 | 400 |" in page and "| d_width 24 | 2 | 7 | 516.0 ± 0.0 |" in page
 
 
 def test_the_preset_is_the_recipe():
-    preset, recipe = presets.PRESETS["digits"], recipes.RECIPE
+    preset, told = presets.PRESETS["digits"], recipes.whole(recipes.RECIPE)
     gan = preset.build(0)
-    assert [gan.r1, gan.r1_every, gan.averaging, gan.decay_steps] == [*(recipe[k] for k in ("r1", "r1_every", "averaging")), None]
-    assert {(adam.lr, adam.betas) for adam in (gan.g_optimizer, gan.d_optimizer)} == {(recipe["lr"], (recipe["beta1"], 0.999))}
-    assert preset.batch_size == recipe["batch_size"] and gan.discriminator.layers[0].out_channels == recipe["width"]
-    assert abs(recipes.steps(recipe, recipes.TOLD) - preset.steps) < 10
+    assert [gan.r1, gan.r1_every, gan.averaging, gan.decay_steps] == [*(told[k] for k in ("r1", "r1_every", "averaging")), None]
+    for adam, lr in ((gan.g_optimizer, told["g_lr"]), (gan.d_optimizer, told["d_lr"])):
+        assert (adam.lr, adam.betas) == (lr, (told["beta1"], told["beta2"]))
+    assert (preset.batch_size, gan.latent, gan.loss) == (told["batch_size"], told["latent"], told["loss"])
+    G, D = (repr(network) for network in (gan.generator, gan.discriminator))
+    assert G == repr(models.dcgan(28, 1, told["latent"], told["width"], smallest=told["smallest"])[0])
+    assert D == repr(models.dcgan(28, 1, 1, told["d_width"], smallest=told["smallest"])[1])
 
 
 @pytest.mark.parametrize("changes, share, expected", [
-    ({}, 1, 3000), ({}, 0.25, 750), ({"batch_size": 69}, 1, 1500), ({"r1": 1.0}, 1, 2000), ({"r1": 1.0, "r1_every": 5}, 1, 2727)])
+    ({}, 1, 3000), ({}, 0.25, 750), ({"d_width": 32, "g_lr": 1.0}, 1, 3000), ({"batch_size": 69}, 1, 1500), ({"r1": 1.0}, 1, 2000), ({"r1": 1.0, "r1_every": 5}, 1, 2727)])
 def test_recipes_get_equal_time(changes, share, expected):
     assert recipes.steps({**recipes.OLD, **changes}, share) == expected
     assert recipes.steps({**recipes.OLD, "width": 64}, 1) < 3000 / 3        # most products grow with the square

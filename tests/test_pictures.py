@@ -215,7 +215,19 @@ def test_networks_for_any_size(size, channels):
     assert repr(G).count("bias=True") == 1              # of the last layer, behind which nothing is normalised
 
 
-def test_the_default_recipe_is_the_case_of_28_pixels():
+@pytest.mark.parametrize("smallest, sides", [(7, [14, 7]), (4, [14, 7, 4]), (3, [14, 7, 4, 2]), (1, [14, 7, 4, 2, 1]),
+                                             (0, [14, 7, 4, 2, 1])])
+def test_networks_go_down_to_the_smallest_side(smallest, sides):
+    G, D = tg.models.dcgan(28, 1, 5, 2, smallest=smallest)
+    x, seen, channels = np.zeros((1, 28, 28, 1), np.float32), [], []
+    for halving in D.layers[:2 * len(sides):2]:
+        x = halving(x)
+        seen.append(x.shape[1]), channels.append(x.shape[3])
+    assert seen == sides and channels == [2, 4, 8, 16, 16][:len(sides)]
+    assert repr(D.layers[2 * len(sides)]) == "Flatten()" and G.layers[1].shape == (sides[-1], sides[-1], channels[-1])
+
+
+def test_the_small_networks_are_the_case_of_28_pixels():
     for one, other in zip(tg.models.dcgan(), (tg.models.small_generator(), tg.models.small_discriminator())):
         assert repr(one) == repr(other) and all(map(np.array_equal, one.arrays(), other.arrays()))
     with pytest.raises(tg.TinyganError, match="got size 8, expected an integer from 16 to 128"):

@@ -43,17 +43,17 @@ def seed_discriminator(batch_norm=True, seed=0):
                       Dense(256, 1, bias=False)).initialise(np.random.default_rng([seed, 1]))
 
 
-def dcgan(size=28, channels=1, latent=100, width=32, seed=0):
+def dcgan(size=28, channels=1, latent=100, width=32, seed=0, smallest=4):
     """(G, D): z (N, latent) → images (N, size, size, channels) in [−1, 1] → logits (N, 1), for sizes SHORTEST to LONGEST.
 
-    D halves the sides until at most 4 pixels are left, and doubles the channels, from `width` to at most 8 times as many;
-    G goes the same way back. 28 → 14 → 7 → 4 with 24, 48 and 96 channels is the default recipe. Kernel 4 with stride 2
-    covers every pixel equally often; with 5 come checkerboards (Odena et al. 2016). An odd side n needs kernel 3, which makes
-    (n + 1)/2 of it. With batch normalisation D wins too clearly: D(x) 0.96 and D(G(z)) 0.06, without it 0.7 and 0.3.
+    D halves the sides until at most `smallest` pixels are left, and doubles the channels, from `width` to at most 8 times as
+    many; G goes the same way back. 28 → 14 → 7 → 4 → 2 with 24, 48, 96 and 192 channels is G in the default recipe. Kernel 4
+    with stride 2 covers every pixel equally often; with 5 come checkerboards (Odena et al. 2016). An odd side n needs kernel
+    3, which makes (n + 1)/2 of it. With batch normalisation D wins too clearly: D(x) 0.96, D(G(z)) 0.06; else 0.7 and 0.3.
     Source: Radford et al., "Unsupervised Representation Learning with DCGANs" (2016).  TinyganError for another size."""
     integer("size", size, SHORTEST, LONGEST)
     sides, features = [size], [channels]
-    while sides[-1] > 4:
+    while sides[-1] > max(smallest, 1):
         sides.append((sides[-1] + 1) // 2)
         features.append(min(width * 2 ** (len(sides) - 2), 8 * width))
     halvings = [(c, d, *((3, 2, 1) if n % 2 else (4, 2, "same"))) for n, c, d in zip(sides, features, features[1:])]

@@ -42,18 +42,24 @@ def _pictures(path, size=None, channels=None, say=None):
     return data.images(path, size, channels, say)
 
 
-def _small(seed, size=28, channels=1, width=32, latent=100, lr=1e-3, **rules):
-    G, D = models.dcgan(size, channels, latent, width, seed)
-    return GAN(G, D, latent, g_optimizer=Adam(G.parameters(), lr), d_optimizer=Adam(D.parameters(), lr), averaging=0.99,
-               seed=seed, **rules)
+def small(seed, size=28, channels=1, width=32, latent=100, d_width=None, smallest=4, lr=1e-3, betas=(0.5, 0.999), **rules):
+    """G of models.dcgan with `width`, D with d_width (`width` unless given), both with the same rates."""
+    (G, _), (_, D) = (models.dcgan(size, channels, latent, w, seed, smallest) for w in (width, d_width or width))
+    return GAN(G, D, latent, g_optimizer=Adam(G.parameters(), lr, betas), d_optimizer=Adam(D.parameters(), lr, betas),
+               seed=seed, **{"averaging": 0.99, **rules})
 
 
-def _recipe(seed, width=24, latent=100):
-    """The default recipe, found by a search (benchmarks/results/recipes.md). A small batch and a narrow network buy many steps
-    in the same time. R₁ (losses.py) holds D's slope at the digits down, which D would else learn by heart, and with it rates of
-    twice the usual 1e-3 stay stable; as it costs half a step, it comes every 16th step alone, with 16 times the weight
-    (Karras et al. 2020, "StyleGAN2", appendix B). The averaged G leaves out how the weights wander from step to step."""
-    return _small(seed, width=width, latent=latent, lr=2e-3, r1=0.5, r1_every=16)
+def _recipe(seed, width=24, latent=32):
+    """The default recipe, found by a search (benchmarks/results/recipes.md, where each part is also left out).
+
+    A small batch, a narrow network and a D that is narrower still buy many steps in the same time. Both networks go down to
+    2×2 pixels: what has no pixels left to copy must say what the whole digit is. Few numbers in z, 32, leave fewer places
+    between the digits. β₁ = 0: no step goes by gradients of a game that has moved on. R₁ (losses.py) holds D's slope at the
+    digits down, which D would else learn by heart, and with it rates of twice the usual 1e-3 stay stable; as it costs half a
+    step, it comes every 16th step alone, with 16 times the weight (Karras et al. 2020, "StyleGAN2", appendix B). The averaged
+    G leaves out how the weights wander from step to step."""
+    return small(seed, width=width, latent=latent, d_width=(2 * width + 2) // 3, smallest=2, lr=2e-3, betas=(0, 0.999),
+                 averaging=0.995, r1=0.5, r1_every=16)
 
 
 def _seed_model(seed):
@@ -79,11 +85,11 @@ def _grid(seed):
 
 
 PRESETS = {
-    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _recipe, 5000, 16,
+    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _recipe, 4500, 16,
                      network=("width", "latent")),
     "mnist": Preset("MNIST's 60,000 digits (downloaded, or --data DIR), default recipe", _mnist, _recipe, 15000, 16,
                     network=("width", "latent")),
-    "pictures": Preset("your own, from --data PATH", _pictures, _small,
+    "pictures": Preset("your own, from --data PATH", _pictures, small,
                        5000, network=("size", "channels", "width", "latent")),
     "seed": Preset("the packaged digits with the larger seed model", _digits, _seed_model, 1500),
     "ring": Preset("8 Gaussians on a circle", lambda folder: data.ring()[0], _ring, 8000, 100,
