@@ -22,7 +22,7 @@ from tinygan.play import game, lines, scenes, server, stage
 from tinygan.theory import dirac, gauss1d
 
 RING = scenes.SCENES["ring"].points()
-SMALL = {"width": 16, "batch_size": 32}
+SMALL = {"g_width": 16, "d_width": 16, "batch_size": 32}
 
 
 def state(played):
@@ -71,7 +71,7 @@ def test_one_player_moves_alone():
 def test_back_is_exact_past_steps_changes_and_resets():
     played, past = game.Game(RING, **SMALL), []
     moves = [played.round] * 13 + [played.d_step, played.g_step, played.g_step, lambda: played.change(r1=0.1, d_lr=0.01),
-             played.round, lambda: played.change(optimiser="SGD"), played.round, lambda: played.change(width=8), played.round,
+             played.round, lambda: played.change(optimiser="SGD"), played.round, lambda: played.change(d_width=8), played.round,
              lambda: played.begin(RING[:100], **SMALL), played.round]
     for k, move in enumerate(moves):
         if not played.walk:
@@ -89,8 +89,8 @@ def test_back_is_exact_past_steps_changes_and_resets():
 
 @pytest.mark.parametrize("settings, message", [
     ({"loss": "L2"}, "loss"), ({"wings": 2}, "wings"), ({"g_lr": "fast"}, "g_lr"), ({"r1": -1}, "r1"),
-    ({"width": 10 ** 6}, "width"),
-    ({"beta1": 1}, "beta1"), ({"beta2": "x"}, "beta2"), ({"optimiser": "RMS"}, "optimiser"), ({"batch_norm": 1}, "batch_norm"), ({"layers": 2.5}, "layers"),
+    ({"g_width": 10 ** 6}, "g_width"),
+    ({"beta1": 1}, "beta1"), ({"beta2": "x"}, "beta2"), ({"optimiser": "RMS"}, "optimiser"), ({"batch_norm": 1}, "batch_norm"), ({"d_layers": 2.5}, "d_layers"),
     ({"loss": "hinge", "label_smoothing": 0.1}, "label_smoothing"), ({"loss": ["hinge"]}, "loss")])
 def test_bad_settings_are_refused_and_change_nothing(settings, message):
     played = game.Game(RING, **SMALL)
@@ -200,17 +200,17 @@ def test_the_cells_of_the_plane_are_counted_and_those_beyond_it_at_its_edge():
 
 @pytest.mark.parametrize("mu, own", [(0, False), (1, False), (-2, True)])
 def test_on_the_line_stand_both_densities_the_best_d_and_their_divergence(mu, own):
-    """G(z) = m + 0.4 z, so the divergence is that of N(0, 1) and N(μ, 1), which the theory has as an integral."""
+    """G(z) = m + 0.3 z, so the divergence is that of N(0, 1) and N(μ, 1), which the theory has as an integral."""
     points = scenes.SCENES["gauss1d"].points()
-    played = game.Game(points, layers=0)
+    played = game.Game(points, g_layers=0, d_layers=0)
     for parameter, value in zip(played.gan.generator.parameters() + played.gan.discriminator.parameters(),
-                                (0.4, 0.6 + 0.4 * mu, 3, -1)):
+                                (0.3, 1 + 0.3 * mu, 3, -1)):
         parameter.data[:] = value
     if own:                                     # the window of one's own points is around them
         played = game.Game(points, played.gan)
     seen, (centre, half) = played.picture(), played.window
-    x = (centre + stage.CENTRES / 2 * half - 0.6) / 0.4
-    p, q = (gauss1d.normal(x, m) / 0.4 * half / 2 for m in (0, mu))
+    x = (centre + stage.CENTRES / 2 * half - 1) / 0.3
+    p, q = (gauss1d.normal(x, m) / 0.3 * half / 2 for m in (0, mu))
     inside = slice(1, -1)                       # what lies beyond the stage counts at its ends
     for name, density in (("p", p), ("q", q)):
         np.testing.assert_allclose(_thousandth(seen[name])[inside], density[inside], atol=0.04)
@@ -219,9 +219,9 @@ def test_on_the_line_stand_both_densities_the_best_d_and_their_divergence(mu, ow
     assert (best[p + q < 1e-6] == -1).all()
     js = gauss1d.jensen_shannon(gauss1d.normal(gauss1d.X), gauss1d.normal(gauss1d.X, mu))
     assert seen["js"][-1][1] == pytest.approx(js, abs=0.01)
-    np.testing.assert_allclose(_surface(seen), gauss1d.sigma(3 * (0.6 + 0.4 * x) - 1), atol=0.005)
+    np.testing.assert_allclose(_surface(seen), gauss1d.sigma(3 * (1 + 0.3 * x) - 1), atol=0.005)
     at = _thousandth(seen["lines"]) / 2 * half + centre
-    np.testing.assert_allclose(at, 0.6 + 0.4 * mu + 0.4 * _thousandth(seen["z"]), atol=0.002)
+    np.testing.assert_allclose(at, 1 + 0.3 * mu + 0.3 * _thousandth(seen["z"]), atol=0.002)
     np.testing.assert_allclose(_thousandth(seen["arrows"]), 3 * gauss1d.sigma(1 - 3 * at), atol=0.01)
 
 
@@ -287,7 +287,7 @@ def test_ones_own_game_is_played_as_fit_plays_it_and_stays_as_it_was(tmp_path):
         assert 1.5 < abs(real).max() < 2
         shown.gan.save(tmp_path / "played.npz")
         assert tg.GAN.load(tmp_path / "played.npz").steps == 3 and beside.gan.steps == 2
-        for bad in ({"do": "change", "settings": {"layers": 3}}, {"do": "scene", "scene": "ring"}, {"do": "cure"},
+        for bad in ({"do": "change", "settings": {"g_layers": 3}}, {"do": "scene", "scene": "ring"}, {"do": "cure"},
                     {"do": "draw", "points": [[0, 0]] * 50}):
             with pytest.raises(tg.TinyganError):
                 shown._table.ask({"page": "me"} | bad)
@@ -309,11 +309,14 @@ def test_ones_own_game_is_played_as_fit_plays_it_and_stays_as_it_was(tmp_path):
 def test_the_lines_are_the_programs_own_and_can_be_proved():
     told = lines.source("saturating", "Adam")
     assert told["first"] + len(told["lines"]) - 1 == game.FIRST + len(game.LINES) - 1
-    assert {name for _, name in told["lines"] if name} >= {"discriminator_loss", "generator_loss", "r1_penalty", "Adam"}
+    assert {name for _, name, _ in told["lines"] if name} >= {"discriminator_loss", "generator_loss", "r1_penalty", "Adam"}
     assert "<math" in told["explained"]["generator_loss"]
+    parts = {part: text.strip() for text, _, part in told["lines"] if part}
+    assert parts["z"].startswith("z = ") and parts["G"].startswith("fakes = ") and parts["L_G"].startswith("g_loss = ")
+    assert parts.keys() == {"x", "z", "G", "D", "L_D", "to_D", "L_G", "to_G"} and "d_optimizer.step" in parts["to_D"]
     played = game.Game(RING, **SMALL)
     played.d_step()
-    assert "self.g_optimizer" in "".join(line for line, _ in told["lines"][played.walk.line - game.FIRST:])
+    assert "self.g_optimizer" in "".join(line for line, *_ in told["lines"][played.walk.line - game.FIRST:])
     assert float(played.walk.numbers()["d_loss"]) == pytest.approx(1.4, abs=0.3)
     played.back()
     assert "proved" in lines.proof("generator_loss")
@@ -478,6 +481,13 @@ def test_in_a_browser_each_button_works(door, tmp_path):
                          ".click();"
                          "document.querySelector('#explained > button').click()")
         browser.until("document.querySelector('#explained > pre').textContent.includes('proved')")
+        for part in ("z", "x", "G", "D", "L_D", "to_D", "L_G", "to_G"):
+            browser.evaluate(f"document.querySelector('[data-part={part}]').dispatchEvent(new MouseEvent('click'))")
+            browser.until(f"document.querySelector('#lines .chosen')?.dataset.of == '{part}'")
+        browser.evaluate(press("d"))
+        browser.until("document.querySelector('#model .now')?.dataset.part == 'L_G'")
+        browser.evaluate(press("back"))
+        browser.until("!document.querySelector('#model .now')")
         for name, kind in (("grid", "plane"), ("gauss1d", "line"), ("dirac", "phase"), ("digits", "images")):
             browser.evaluate(f"ID('scene').value = '{name}'; ID('scene').onchange()")
             browser.until(f"now.scene == '{name}' && now.kind == '{kind}' && now.step == 0")

@@ -31,12 +31,13 @@ MEMORY = 4e8                        # if they take no more bytes than that
 MOST_ROWS = 4000                    # of the curves: then every other one goes
 
 RULES = asdict(Rules())
-WHOLE = {"d_steps": (1, 20), "layers": (0, 4), "width": (1, 256), "batch_size": (2, 512), "seed": (0, 2 ** 32 - 1)}
+WHOLE = {"d_steps": (1, 20), "g_layers": (0, 4), "g_width": (1, 256), "d_layers": (0, 4),
+         "d_width": (1, 256), "batch_size": (2, 512), "seed": (0, 2 ** 32 - 1)}
 DEFAULTS = {"loss": "non_saturating", "g_lr": 1e-3, "d_lr": 1e-3, "d_steps": 1, "optimiser": "Adam", "beta1": 0.5,
-            "beta2": 0.999, "batch_size": 64, "layers": 2, "width": 64, "seed": 0, "batch_norm": False, "spectral_norm": False,
-            **RULES}
+            "beta2": 0.999, "batch_size": 64, "g_layers": 2, "g_width": 64, "d_layers": 2, "d_width": 64, "seed": 0,
+            "batch_norm": False, "spectral_norm": False, **RULES}
 CHOICES = {"loss": tuple(LOSSES), "optimiser": tuple(OPTIMISERS)}
-ANEW = {"layers", "width", "seed", "batch_norm", "spectral_norm"}          # a change of these begins a new game
+ANEW = {"g_layers", "g_width", "d_layers", "d_width", "seed", "batch_norm", "spectral_norm"}    # a change begins a new game
 
 
 class _Left(Exception):
@@ -301,14 +302,15 @@ def _checked(settings, new):
 
 def _built(settings, dims):
     """G: z (N, dims) → points (N, dims), and D: points → logits (N, 1). Hidden layers of ReLU; without any both are linear."""
-    def network(outputs, rng, norm=False):
-        sizes = [dims] + [settings["width"]] * settings["layers"]
+    def network(player, outputs, rng, norm=False):
+        sizes = [dims] + [settings[f"{player}_width"]] * settings[f"{player}_layers"]
         hidden = [layer for i, o in zip(sizes, sizes[1:])
                   for layer in (Dense(i, o), *[BatchNorm(o)] * norm, LeakyReLU(0))]
         return Sequential(*hidden, Dense(sizes[-1], outputs)).initialise(rng)
 
     seed = settings["seed"]
-    G, D = network(dims, np.random.default_rng([seed, 0])), network(1, np.random.default_rng([seed, 1]), settings["batch_norm"])
+    G = network("g", dims, np.random.default_rng([seed, 0]))
+    D = network("d", 1, np.random.default_rng([seed, 1]), settings["batch_norm"])
     D = spectral_norm(D, np.random.default_rng([seed, 2])) if settings["spectral_norm"] else D
     return GAN(G, D, dims, seed=seed)
 

@@ -191,14 +191,15 @@ function show(state) {
     field.type === "checkbox" ? field.checked = state.settings[field.name] : field.value = state.settings[field.name] ?? "";
   const wanted = state.settings.loss + state.settings.optimiser;
   if (wanted !== loss) { loss = wanted; source(); }
+  let part = null;
   for (const li of document.querySelectorAll("#lines li")) {
     const here = +li.dataset.line === state.line;
-    if (here && !li.classList.contains("now")) {
-      ID("lines").scrollTop = li.offsetTop - ID("lines").clientHeight / 2;
-      li.querySelector("button")?.click();
-    }
+    if (here) part = li.dataset.of;
+    if (here && !li.classList.contains("now")) goTo(li);
     li.classList.toggle("now", here);
   }
+  for (const node of document.querySelectorAll("[data-part]")) node.classList.toggle("now", node.dataset.part === part);
+  for (const text of document.querySelectorAll("[data-row]")) text.textContent = last ? last[text.dataset.row].toFixed(2) : "";
   ID("numbers").replaceChildren(...Object.entries(state.numbers).map(([name, value]) => {
     const row = document.createElement("tr");
     row.append(...[name, value].map(text => Object.assign(document.createElement("td"), {textContent: text})));
@@ -206,11 +207,25 @@ function show(state) {
   }));
 }
 
+function goTo(li) {
+  ID("lines").scrollTop = li.offsetTop - ID("lines").clientHeight / 2;
+  li.querySelector("button")?.click();
+}
+for (const node of document.querySelectorAll("[data-part]")) {
+  node.setAttribute("tabindex", 0); node.setAttribute("role", "button"); node.setAttribute("aria-label", node.dataset.part);
+  node.onclick = () => {
+    const lines = [...document.querySelectorAll("#lines li")], of = lines.filter(li => li.dataset.of === node.dataset.part);
+    for (const li of lines) li.classList.toggle("chosen", of.includes(li));
+    goTo(of[0]); (of.find(li => li.textContent.includes("_loss_of(")) || of[0]).querySelector("button")?.click();
+  };
+  node.onkeydown = event => { if (event.key === "Enter") node.onclick(); };
+}
+
 async function source() {
   const {first, lines, explained} = await (await fetch("source")).json();
-  ID("lines").replaceChildren(...lines.map(([text, name], k) => {
+  ID("lines").replaceChildren(...lines.map(([text, name, part], k) => {
     const li = document.createElement("li"), indent = text.match(/^ */)[0];
-    li.dataset.line = first + k;
+    li.dataset.line = first + k; li.dataset.of = part || "";
     if (name) {
       const button = Object.assign(document.createElement("button"), {textContent: text.trim()});
       button.onclick = () => explain(name, explained[name]);
@@ -258,7 +273,7 @@ function move(what) {
 for (const button of document.querySelectorAll("[data-do]")) button.onclick = () => move(button.dataset.do);
 document.onkeydown = event => {
   const what = {" ": "play", l: "line", d: "d", g: "g", b: "back", r: "reset"}[event.key];
-  if (what && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest("input, select, button, summary")) {
+  if (what && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest("input, select, button, summary, [role=button], [role=application]")) {
     event.preventDefault(); move(what);
   }
 };

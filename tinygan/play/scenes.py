@@ -47,10 +47,11 @@ SCENES = {
         lambda: _around(RING, 0.04), {"r1": 0.01, "d_lr": 2e-3}),
     "grid": Scene(
         "grid", "Twenty-five Gaussians. It takes a few thousand rounds: watch where modes are lost, and come back.",
-        lambda: _around(0.4 * GRID_MEANS, 0.02), {"r1": 0.01, "d_lr": 2e-3, "beta1": 0.0, "width": 128, "layers": 3}),
+        lambda: _around(0.4 * GRID_MEANS, 0.02),
+        {"r1": 0.01, "d_lr": 2e-3, "beta1": 0.0, "g_layers": 3, "g_width": 128, "d_layers": 3, "d_width": 128}),
     "gauss1d": Scene(
         "a Gaussian on a line", "G moves its density onto the data’s, and D follows the best D there is, p/(p + q).",
-        lambda: (0.6 + 0.4 * even(4096)).astype(np.float32), {"d_lr": 3e-3, "r1": 0.01, "d_steps": 3, "batch_size": 128}),
+        lambda: (1 + 0.3 * even(4096)).astype(np.float32), {"d_lr": 3e-3, "r1": 0.01, "d_steps": 3, "batch_size": 128}),
     "digits": Scene(
         "handwritten digits", "28×28 pixels, and a small convolutional network. Drag on the pad: one z, one digit.",
         lambda: digits()[0], {"batch_size": 16}, gan=lambda: PRESETS["digits"].build(0)),
