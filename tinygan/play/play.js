@@ -81,7 +81,7 @@ function line(state, c) {                            // as figure 1 of Goodfello
     path(c, state.best.map((v, k) => v >= 0 && [at(k), base - v * high]), "good", 3, [9, 7]);
   }
   path(c, [...bytes].map((v, k) => [at(k), base - v / 255 * high]), "blue", 3.5);
-  for (const height of [base, noise]) path(c, [[0, height], [SIZE, height]], "soft", 1.5);
+  for (const height of state.z.length ? [base, noise] : [base]) path(c, [[0, height], [SIZE, height]], "soft", 1.5);
   c.strokeStyle = color("soft"); c.globalAlpha = .7; c.beginPath();
   state.z.forEach((z, k) => arrow(c, [x(z), noise], [x(state.lines[k]), base + 22]));
   c.stroke(); c.globalAlpha = 1;
@@ -113,6 +113,7 @@ function phase(state, c) {
 }
 
 function images(state) {
+  ID("images").classList.toggle("ink", state.ink);
   for (const name of ["sheet", "examples", "one"]) ID(name).src = "data:image/png;base64," + state[name];
   const canvas = ID("pad"), c = canvas.getContext("2d"), n = canvas.width, at = v => (v + REACH) / (2 * REACH) * n;
   c.clearRect(0, 0, n, n);

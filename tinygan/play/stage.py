@@ -119,7 +119,8 @@ def _images(game):
     hand[:2] = game.hand[:len(hand)] if game.hand else hand[:2]
     painted = game.gan.generate(np.concatenate([z, hand[None]]))
     return {"sheet": drawn(painted[:-1], 8), "examples": drawn(to_numpy(game.points[:REAL]), REAL),
-            "one": drawn(painted[-1:], 1), "hand": hand[:2].tolist(), "chosen": game.chosen}
+            "one": drawn(painted[-1:], 1), "hand": hand[:2].tolist(), "chosen": game.chosen,
+            "ink": painted.shape[-1] == 1}
 
 
 def jensen_shannon(p, q):
