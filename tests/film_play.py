@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 
 def film(scene, size, script):
-    """The pictures of the page, so many pixels wide and high, after each part of the script: so many rounds, or a button."""
+    """The pictures of the page, of this width and height, after each part of the script: a number of rounds, or a button."""
     table = server.Table(scene)
     with server.Door(table) as door, tempfile.TemporaryDirectory() as folder:
         threading.Thread(target=door.serve_forever, daemon=True).start()

@@ -52,6 +52,17 @@ def test_by_steps_by_lines_and_by_fit_it_is_one_game_to_the_bit(rules):
     assert [row[1] for row in whole.rows] == history["d_loss"] and [row[4] for row in whole.rows] == history["d_fake"]
 
 
+def test_of_large_networks_few_snapshots_are_kept(monkeypatch):
+    monkeypatch.setattr(game, "MEMORY", 0)
+    played = game.Game(RING, **SMALL)
+    for _ in range(35):
+        played.round()
+    assert len(played.kept) == 2
+    for _ in range(15):
+        played.back()
+    assert played.gan.steps == 20
+
+
 def test_one_player_moves_alone():
     played, weights = game.Game(RING, **SMALL), lambda player: [p.data.tobytes() for p in player.parameters()]
     G, D = weights(played.gan.generator), weights(played.gan.discriminator)
@@ -71,7 +82,8 @@ def test_one_player_moves_alone():
 def test_back_is_exact_past_steps_changes_and_resets():
     played, past = game.Game(RING, **SMALL), []
     moves = [played.round] * 13 + [played.d_step, played.g_step, played.g_step, lambda: played.change(r1=0.1, d_lr=0.01),
-             played.round, lambda: played.change(optimiser="SGD"), played.round, lambda: played.change(d_width=8), played.round,
+             played.round, lambda: played.change(optimiser="SGD"), played.round, lambda: played.change(d_width=8),
+             played.round,
              lambda: played.begin(RING[:100], **SMALL), played.round]
     for k, move in enumerate(moves):
         if not played.walk:
@@ -90,7 +102,8 @@ def test_back_is_exact_past_steps_changes_and_resets():
 @pytest.mark.parametrize("settings, message", [
     ({"loss": "L2"}, "loss"), ({"wings": 2}, "wings"), ({"g_lr": "fast"}, "g_lr"), ({"r1": -1}, "r1"),
     ({"g_width": 10 ** 6}, "g_width"),
-    ({"beta1": 1}, "beta1"), ({"beta2": "x"}, "beta2"), ({"optimiser": "RMS"}, "optimiser"), ({"batch_norm": 1}, "batch_norm"), ({"d_layers": 2.5}, "d_layers"),
+    ({"beta1": 1}, "beta1"), ({"beta2": "x"}, "beta2"), ({"optimiser": "RMS"}, "optimiser"),
+    ({"batch_norm": 1}, "batch_norm"), ({"d_layers": 2.5}, "d_layers"),
     ({"loss": "hinge", "label_smoothing": 0.1}, "label_smoothing"), ({"loss": ["hinge"]}, "loss")])
 def test_bad_settings_are_refused_and_change_nothing(settings, message):
     played = game.Game(RING, **SMALL)
@@ -490,6 +503,9 @@ def test_in_a_browser_each_button_works(door, tmp_path):
                          ".click();"
                          "document.querySelector('#explained > button').click()")
         browser.until("document.querySelector('#explained > pre').textContent.includes('proved')")
+        for scene in ("vanishing", "ring"):
+            browser.evaluate(f"document.querySelector('[data-scene={scene}]').click()")
+            browser.until(f"now.scene == '{scene}' && ID('scene').value == '{scene}'")
         for part in ("z", "x", "G", "D", "L_D", "to_D", "L_G", "to_G"):
             browser.evaluate(f"document.querySelector('[data-part={part}]').dispatchEvent(new MouseEvent('click'))")
             browser.until(f"document.querySelector('#lines .chosen')?.dataset.of == '{part}'")
@@ -513,7 +529,8 @@ def test_in_a_browser_each_button_works(door, tmp_path):
         for kind, across in (("mousePressed", 0.5), ("mouseMoved", 0.75), ("mouseReleased", 0.75)):
             browser.call("Input.dispatchMouseEvent", type=kind, x=box["x"] + across * box["width"],
                          y=box["y"] + 0.25 * box["height"], button="left", buttons=1, clickCount=1)
-        browser.until(f"Math.abs(now.hand[0] - {1.5}) < 0.05 && Math.abs(now.hand[1] - 1.5) < 0.05 && ID('one').src != '{image}'")
+        browser.until("Math.abs(now.hand[0] - 1.5) < 0.05 && Math.abs(now.hand[1] - 1.5) < 0.05")
+        browser.until(f"ID('one').src != '{image}'")
         browser.evaluate("ID('pad').onkeydown(new KeyboardEvent('keydown', {key: 'ArrowLeft'}))")
         browser.until("Math.abs(now.hand[0] - 1.3) < 0.05")
         box = json.loads(browser.evaluate("JSON.stringify(ID('sheet').getBoundingClientRect())"))

@@ -31,8 +31,8 @@ MEMORY = 4e8                        # if they take no more bytes than that
 MOST_ROWS = 4000                    # of the curves: then every other one goes
 
 RULES = asdict(Rules())
-WHOLE = {"d_steps": (1, 20), "g_layers": (0, 4), "g_width": (1, 256), "d_layers": (0, 4),
-         "d_width": (1, 256), "batch_size": (2, 512), "seed": (0, 2 ** 32 - 1)}
+WHOLE = {"d_steps": (1, 20), "batch_size": (2, 512), "g_layers": (0, 4), "g_width": (1, 256), "d_layers": (0, 4),
+         "d_width": (1, 256), "seed": (0, 2 ** 32 - 1)}
 DEFAULTS = {"loss": "non_saturating", "g_lr": 1e-3, "d_lr": 1e-3, "d_steps": 1, "optimiser": "Adam", "beta1": 0.5,
             "beta2": 0.999, "batch_size": 64, "g_layers": 2, "g_width": 64, "d_layers": 2, "d_width": 64, "seed": 0,
             "batch_norm": False, "spectral_norm": False, **RULES}

@@ -1,4 +1,5 @@
-const ID = name => document.getElementById(name), HALF = 2, REACH = 3, me = crypto.getRandomValues(new Uint32Array(2)).join("-");
+const ID = name => document.getElementById(name), HALF = 2, REACH = 3;      // of the stage, and of the pad
+const me = crypto.getRandomValues(new Uint32Array(2)).join("-");
 let now = null, loss = "", drawn = [], tool = "", opened = "";
 const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 const post = message => fetch("do", {method: "POST", body: JSON.stringify({page: me, ...message})})
@@ -153,7 +154,8 @@ function curve(name, rows, columns, mark, low, high, log) {
   const scale = log ? v => Math.log10(Math.max(v, 1e-6)) : v => v, values = rows.flatMap(r => columns.map(k => scale(r[k])));
   low = Math.min(low, ...values); high = Math.max(high, ...values);
   const first = rows.length ? rows[0][0] : 0, last = rows.length ? rows.at(-1)[0] : 1;
-  const x = t => left + (t - first) / Math.max(1, last - first) * (w - left - 8), y = v => h - 12 - (v - low) / (high - low) * (h - 24);
+  const x = t => left + (t - first) / Math.max(1, last - first) * (w - left - 8);
+  const y = v => h - 12 - (v - low) / (high - low) * (h - 24);
   c.clearRect(0, 0, w, h); c.font = "18px system-ui"; c.fillStyle = color("soft"); c.textAlign = "right";
   for (const v of [low, high]) c.fillText(log ? "10" + sup(v) : v.toFixed(1), left - 6, y(v) + 7);
   if (mark) {
@@ -177,7 +179,7 @@ function show(state) {
   ID("js").textContent = js.toFixed(3); ID("bound").textContent = (Math.log(4) - 2 * js).toFixed(3);
   for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(state.kind);
   for (const field of ID("settings").elements) field.parentNode.hidden = !(field.name in state.settings);
-  ID("scene-bar").hidden = !state.scene; ID("tools").hidden ||= !state.scene;
+  ID("scene-bar").hidden = ID("hour").hidden = !state.scene; ID("tools").hidden ||= !state.scene;
   const last = state.rows.at(-1), drives = !state.driver || state.driver === me;
   ID("status").textContent = `round ${state.step}` + (last ? ` · L_D ${last[1].toFixed(3)} · L_G ${last[2].toFixed(3)}` : "");
   if (state.message) ID("message").textContent = state.message;
@@ -243,7 +245,8 @@ function explain(name, html) {
   opened = name;
   ID("explained").innerHTML = html;                // the program's own docstring, escaped there
   if (name.startsWith("_")) return;
-  const button = Object.assign(document.createElement("button"), {textContent: "prove it"}), pre = document.createElement("pre");
+  const button = Object.assign(document.createElement("button"), {textContent: "prove it"});
+  const pre = document.createElement("pre");
   button.onclick = async () => {
     pre.textContent = "…";
     const answer = await (await fetch("proof?" + name)).json();
@@ -265,6 +268,7 @@ function form() {
       : field.type === "checkbox" ? field.checked : field.value === "" ? value : +field.value}}).then(() => field.blur());
     label.append(field); ID("settings").append(label);
   }
+  ID("rules").open = innerWidth > 700;               // on a phone the curves come first
   ID("settings").onsubmit = event => event.preventDefault();
 }
 
@@ -274,7 +278,8 @@ function move(what) {
 for (const button of document.querySelectorAll("[data-do]")) button.onclick = () => move(button.dataset.do);
 document.onkeydown = event => {
   const what = {" ": "play", l: "line", d: "d", g: "g", b: "back", r: "reset"}[event.key];
-  if (what && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest("input, select, button, summary, [role=button], [role=application]")) {
+  const busy = event.target.closest("input, select, button, summary, [role=button], [role=application]");
+  if (what && !event.ctrlKey && !event.metaKey && !event.altKey && !busy) {
     event.preventDefault(); move(what);
   }
 };
@@ -283,6 +288,7 @@ ID("pace").onchange = () => post(ID("pace").value === "slow" ? {do: "pace", roun
   : {do: "pace", rounds: +ID("pace").value});
 ID("scene").append(...Object.entries(ABOUT.scenes).map(([name, {title}]) => new Option(title, name)));
 ID("scene").onchange = () => post({do: "scene", scene: ID("scene").value});
+for (const link of document.querySelectorAll("[data-scene]")) link.onclick = () => post({do: "scene", scene: link.dataset.scene});
 ID("cure").onclick = () => post({do: "cure"});
 
 for (const name of ["pen", "spray"]) ID(name).onclick = () => {
@@ -295,7 +301,8 @@ ID("stage").onpointermove = ID("stage").onpointerdown = event => {
   const box = ID("stage").getBoundingClientRect(), wide = tool === "pen" ? .02 : .3;
   for (let k = 0; k < 8 && drawn.length < 4000; k++) {
     const at = v => Math.max(-HALF, Math.min(HALF, v + wide * (Math.random() + Math.random() - 1)));
-    drawn.push([at((event.clientX - box.left) / box.width * 2 * HALF - HALF), at(HALF - (event.clientY - box.top) / box.height * 2 * HALF)]);
+    drawn.push([at((event.clientX - box.left) / box.width * 2 * HALF - HALF),
+                at(HALF - (event.clientY - box.top) / box.height * 2 * HALF)]);
   }
   ID("use").hidden = false; if (now) stage(now);
 };
@@ -332,5 +339,7 @@ events.onmessage = event => {
   for (const name of IN_THOUSANDTHS) if (name in state) state[name] = whole(state[name]);
   show(state);
 };
-events.addEventListener("end", () => { events.close(); ID("message").textContent = "The game has ended; this page may be closed."; });
+events.addEventListener("end", () => {
+  events.close(); ID("message").textContent = "The game has ended; this page may be closed.";
+});
 matchMedia("(prefers-color-scheme: dark)").onchange = () => now && show(now);

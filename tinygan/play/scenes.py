@@ -66,8 +66,9 @@ SCENES = {
         {"g_lr": 1e-3, "d_lr": 2e-3, "r1": 0.01}, "a quicker D, with R₁"),
     "dirac": Scene(
         "cycling: the Dirac-GAN", "One number each: G’s only sample is θ, D(x) = ψx. They chase each other round 0 for ever.",
-        lambda: np.zeros((256, 1), np.float32), {"loss": "saturating", "optimiser": "SGD", "g_lr": 0.3, "d_lr": 0.3,
-        "batch_size": 16}, {"r1": 0.5}, "R₁ brings both to rest", _dirac, "phase"),
+        lambda: np.zeros((256, 1), np.float32),
+        {"loss": "saturating", "optimiser": "SGD", "g_lr": 0.3, "d_lr": 0.3, "batch_size": 16},
+        {"r1": 0.5}, "R₁ brings both to rest", _dirac, "phase"),
     "strong": Scene(
         "D too strong", "D takes five large steps to each small one of G: it tells the two apart, and L_G stays high.",
         lambda: _around(RING, 0.04), {"d_steps": 5, "d_lr": 2e-3, "g_lr": 2e-4},

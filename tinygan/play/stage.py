@@ -21,6 +21,7 @@ HALF = 2.0
 SAMPLES, WARP, SIDE = 200, 13, 40   # samples on the stage; lines of the grid in z-space, and of D's surface, each way
 MANY, CELLS = 2000, 32              # samples that are counted for the densities; cells that the stage has for it, each way
 CENTRES = (np.arange(2 * CELLS) + 0.5) / CELLS * HALF - HALF           # of the cells of a line, which are half as wide
+MOST = 4000                         # pictures whose divergence is kept: then every other one goes
 LINES = 24                          # of the map z → x, each for as much of the noise as the others
 PICTURES, REAL, ZOOM = 64, 8, 5     # images on the sheet; real ones above it; of the one in hand
 
@@ -43,7 +44,8 @@ def window(points):
 
 def numbers(gan):
     """(θ, ψ) of a game in which G and D have one number each."""
-    return [float(p.data.sum()) for player in (gan.generator, gan.discriminator) for p in player.parameters() if p.requires_grad]
+    parameters = gan.generator.parameters() + gan.discriminator.parameters()
+    return [float(p.data.sum()) for p in parameters if p.requires_grad]
 
 
 def picture(game):
@@ -54,6 +56,8 @@ def picture(game):
         for later in [step for step in log if step > gan.steps]:        # the game has gone back
             del log[later]
         log[gan.steps] = divergence
+        for step in list(log)[:-1:2] if len(log) > MOST else ():
+            del log[step]
     rows = np.array(rows[::len(rows) // 200 + 1] + rows[-1:]).reshape(-1, len(rows[0]) if rows else 7)
     found = list(log.items())
     return {"kind": game.kind, "step": gan.steps, "belief": gan.loss in BELIEFS, "rows": np.nan_to_num(rows).round(4).tolist(),
