@@ -318,7 +318,8 @@ def test_ones_own_game_is_played_as_fit_plays_it_and_stays_as_it_was(tmp_path):
         shown.stop(), beside.stop()
     assert [array.tobytes() for array in gan.generator.arrays()] == before and gan.steps == 2
     game.Game(points[:40], gan).round()         # the images still to come were others
-    for wrong in ((gan, points[:, :1]), (gan, np.zeros((9, 3), np.float32)), ("gan", points), (gan, [1, 2])):
+    two_channels = tg.GAN(*tg.models.dcgan(16, 2, 2, 4), 2), np.zeros((9, 16, 16, 2), np.float32)
+    for wrong in (two_channels, (gan, points[:, :1]), (gan, np.zeros((9, 3), np.float32)), ("gan", points), (gan, [1, 2])):
         with pytest.raises(tg.TinyganError):
             tg.play(*wrong)
 

@@ -165,7 +165,7 @@ class Table:
         if sample is not None:
             self.game.chosen, self.game.hand = integer("sample", sample, 0, PICTURES - 1), None
         if z is not None:
-            self.game.hand = [plain_number("z", value, -10, 10) for value in (z if isinstance(z, list) else [z])][:2]
+            self.game.hand = [plain_number("z", value, -10, 10) for value in z[:2]]
 
     def draw(self, points):
         """Play on these points, resampled with a little blur, so that D cannot learn them one by one."""
@@ -330,6 +330,7 @@ class Played:
         if not isinstance(gan, GAN):
             raise TinyganError(f"got {brief(repr(gan))} to play, expected a GAN: tg.play(gan, points)")
         self._table = Table(game=Game(points, gan))
+        self._table.publish()               # what cannot be shown is told here
         self._door = Door(self._table, framed=True)
         self.address = self._door.address
         Thread(target=self._door.serve_forever, daemon=True).start()
