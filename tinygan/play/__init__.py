@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from ..tensor import Array
     from ..training import GAN
     from .server import Played
 
 
-def play(gan: GAN, points: Array) -> Played:
+def play(gan: GAN, points: np.ndarray) -> Played:
     """Play a copy of this game by hand, in a frame below the cell of a notebook: tg.play(gan, points).
 
     gan        a GAN of your own; it stays as it is. What the copy has learned is in the .gan of what is returned
