@@ -19,11 +19,11 @@ from ..umpire import BELIEFS
 
 HALF = 2.0
 SAMPLES, WARP, SIDE = 200, 13, 40   # samples on the stage; lines of the grid in z-space, and of D's surface, each way
-MANY, CELLS = 2000, 32              # samples that are counted for the densities; cells that the stage has for it, each way
+MANY, CELLS = 2048, 32              # samples that are counted for the densities; cells that the stage has for it, each way
 CENTRES = (np.arange(2 * CELLS) + 0.5) / CELLS * HALF - HALF           # of the cells of a line, which are half as wide
 MOST = 4000                         # pictures whose divergence is kept: then every other one goes
 LINES = 24                          # of the map z → x, each for as much of the noise as the others
-PICTURES, REAL, ZOOM = 64, 8, 5     # images on the sheet; real ones above it; of the one in hand
+PICTURES, REAL = 64, 8              # images on the sheet; real ones above it
 
 
 def kind_of(points):
@@ -72,8 +72,8 @@ def _plane(game):
     painted = gan.generate(np.concatenate([z, grid]) if gan.latent == 2 else z)
     x, y = np.broadcast_to(centre, 2)
     surface, arrows = landscape(gan, painted[:ARROWS], (x - half, x + half, y - half, y + half), SIDE)
-    real, fakes = _placed(game, game.points), _placed(game, painted)
-    return {**_shades(game, surface), "real": _thousandths(real[:400]), "samples": _thousandths(fakes[:SAMPLES]),
+    real, fakes = _placed(game, _some(game.points, 2 * MANY)), _placed(game, painted)
+    return {**_shades(game, surface), "real": _thousandths(_some(real, 2 * SAMPLES)), "samples": _thousandths(fakes[:SAMPLES]),
             "warp": _thousandths(fakes[MANY:]), "arrows": _thousandths(arrows),
             "divergence": jensen_shannon(_counts(real), _counts(fakes[:MANY]))}
 
@@ -82,7 +82,7 @@ def _line(game):
     """p_data, p_G and D over x, the best D of these two, p/(p + q), and where G takes the noise."""
     gan, (centre, half) = game.gan, game.window
     fakes = gan.generate(even(MANY) if gan.latent == 1 else np.random.default_rng(1).standard_normal((MANY, gan.latent)))
-    p, q = (_shares(_placed(game, x)[:, 0]) for x in (game.points, fakes))
+    p, q = (_shares(_placed(game, x)[:, 0]) for x in (_some(game.points, 2 * MANY), fakes))
     lines = gan.generate(even(LINES)) if gan.latent == 1 else fakes[:LINES]
     width = CENTRES[1] - CENTRES[0]
     best = np.where(p + q > 1e-4, p / np.maximum(p + q, 1e-12), -1)      # where there is nothing, any D is the best
@@ -113,16 +113,16 @@ def _images(game):
     """A sheet of G's images, real ones, and the one in hand: that of a z whose first two coordinates are chosen."""
     from ..look.plots import picture, sheet         # with them comes matplotlib
 
-    def drawn(images, columns, zoom=1):
+    def drawn(images, columns):
         file = BytesIO()
-        picture(sheet(images, columns), zoom).save(file, "PNG", compress_level=1)
+        picture(sheet(images, columns)).save(file, "PNG", compress_level=1)
         return base64.b64encode(file.getvalue()).decode()
 
     z = np.random.default_rng(1).standard_normal((PICTURES, game.gan.latent))
     hand = z[game.chosen].copy()
     hand[:2] = game.hand[:len(hand)] if game.hand else hand[:2]
     painted = game.gan.generate(np.concatenate([z, hand[None]]))
-    return {"sheet": drawn(painted[:-1], 8), "examples": drawn(to_numpy(game.points[:REAL]), REAL),
+    return {"sheet": drawn(painted[:-1], 8), "examples": drawn(_some(game.points, REAL), REAL),
             "one": drawn(painted[-1:], 1), "hand": hand[:2].tolist(), "chosen": game.chosen,
             "ink": painted.shape[-1] == 1}
 
@@ -135,7 +135,12 @@ def jensen_shannon(p, q):
 
 def _placed(game, points):
     centre, half = game.window
-    return (to_numpy(points) - centre) / half * HALF
+    return (points - centre) / half * HALF
+
+
+def _some(points, n):
+    """At most n of the points, one from each stretch of them: they may lie in an order."""
+    return to_numpy(points[::-(-len(points) // n)])
 
 
 def _shades(game, values):
