@@ -316,6 +316,9 @@ def test_ones_own_game_is_played_as_fit_plays_it_and_stays_as_it_was(tmp_path):
             assert asked(shown._door, "POST" if "do" in to else "GET", f"/{to}", None, **headers)[0] == status
     finally:
         shown.stop(), beside.stop()
+    assert shown.gan.steps == beside.gan.steps == 2         # the game is over, its state is still there
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", shown._door.server_port), 5)
     assert [array.tobytes() for array in gan.generator.arrays()] == before and gan.steps == 2
     game.Game(points[:40], gan).round()         # the images still to come were others
     two_channels = tg.GAN(*tg.models.dcgan(16, 2, 2, 4), 2), np.zeros((9, 16, 16, 2), np.float32)

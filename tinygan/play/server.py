@@ -333,8 +333,9 @@ class Played:
         self._table.publish()               # what cannot be shown is told here
         self._door = Door(self._table, framed=True)
         self.address = self._door.address
-        Thread(target=self._door.serve_forever, daemon=True).start()
-        Thread(target=self._run, daemon=True).start()
+        Thread(target=self._door.serve_forever, args=(0.05,), daemon=True).start()
+        self._playing = Thread(target=self._run, daemon=True)
+        self._playing.start()
 
     def _run(self):
         self._table.run()
@@ -347,8 +348,9 @@ class Played:
         return self._table.between(lambda: copy.deepcopy(self._table.game.gan))
 
     def stop(self) -> None:
-        """End the game; its page says so."""
+        """End the game after the move in hand; its page says so."""
         self._table.ended = True
+        self._playing.join()
 
     def __repr__(self):
         return f"a game at {self.address}: open it in a browser of this machine; .gan is its state, .stop() ends it"
