@@ -528,6 +528,7 @@ def test_in_a_browser_each_button_works(door, tmp_path):
                                     f".every(part => part.dataset.for.includes('{kind}'))")
             fields = "[...ID('settings').elements].filter(field => field.checkVisibility()).map(field => field.name).join()"
             assert set(browser.evaluate(fields).split(",")) == table.game.settings.keys()
+        browser.until("[...document.images].every(image => image.complete && image.naturalWidth)")
         box = json.loads(browser.evaluate("JSON.stringify(ID('pad').getBoundingClientRect())"))
         image = browser.evaluate("ID('one').src")
         for kind, across in (("mousePressed", 0.5), ("mouseMoved", 0.75), ("mouseReleased", 0.75)):

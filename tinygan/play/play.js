@@ -1,8 +1,10 @@
 const ID = name => document.getElementById(name), HALF = 2, REACH = 3;      // of the stage, and of the pad
 const me = crypto.getRandomValues(new Uint32Array(2)).join("-");
-let now = null, loss = "", drawn = [], tool = "", opened = "";
+let now = null, loss = "", drawn = [], tool = "", opened = "", picked = "none";
 const color = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-const post = message => fetch("do", {method: "POST", body: JSON.stringify({page: me, ...message})})
+let sent = Promise.resolve();                        // one after the other: quick clicks keep their order
+const post = message => sent = sent
+  .then(() => fetch("do", {method: "POST", body: JSON.stringify({page: me, ...message})}))
   .then(answer => answer.json()).then(answer => { ID("message").textContent = answer.error || ""; })
   .catch(() => { ID("message").textContent = "The program does not answer: start tinygan play again."; });
 
@@ -217,7 +219,8 @@ function goTo(li) {
 for (const node of document.querySelectorAll("[data-part]")) {
   node.setAttribute("tabindex", 0); node.setAttribute("role", "button"); node.setAttribute("aria-label", node.dataset.part);
   node.onclick = () => {
-    const lines = [...document.querySelectorAll("#lines li")], of = lines.filter(li => li.dataset.of === node.dataset.part);
+    picked = node.dataset.part;
+    const lines = [...document.querySelectorAll("#lines li")], of = lines.filter(li => li.dataset.of === picked);
     for (const li of lines) li.classList.toggle("chosen", of.includes(li));
     goTo(of[0]); (of.find(li => li.textContent.includes("_loss_of(")) || of[0]).querySelector("button")?.click();
   };
@@ -229,6 +232,7 @@ async function source() {
   ID("lines").replaceChildren(...lines.map(([text, name, part], k) => {
     const li = document.createElement("li"), indent = text.match(/^ */)[0];
     li.dataset.line = first + k; li.dataset.of = part || "";
+    li.classList.toggle("chosen", part === picked);
     if (name) {
       const button = Object.assign(document.createElement("button"), {textContent: text.trim()});
       button.onclick = () => explain(name, explained[name]);
