@@ -51,5 +51,8 @@ state = G.astype(np.float64).state_dict()
 tape: str = tg.draw(tg.ops.softplus(logits).sum(), D=D).source
 score: float = tg.metrics.mode_score(samples, points[:8], 0.01).quality
 picture = tg.plots.scatter(samples)
+by_hand = tg.play(gan, points)
+played: tg.GAN = by_hand.gan
+by_hand.stop()
 works, reason = tg.backend.available("cuda")
 print(tg.__version__, samples.shape, tg.to_numpy(logits).mean(), G.load_state_dict(state), len(history["d_loss"]))

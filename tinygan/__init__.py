@@ -15,6 +15,7 @@ from .look import cell
 from .look.tape import draw
 from .module import Module
 from .optim import SGD, Adam
+from .play import play
 from .tensor import Tensor, grad, no_grad
 from .training import GAN
 

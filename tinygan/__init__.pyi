@@ -13,6 +13,7 @@ from .look import metrics as metrics, plots as plots
 from .look.tape import draw as draw
 from .module import Module as Module
 from .optim import SGD as SGD, Adam as Adam
+from .play import play as play
 from .tensor import Tensor as Tensor, grad as grad, no_grad as no_grad
 from .training import GAN as GAN
 

@@ -162,7 +162,7 @@ def _parser():
 
     play = commands.add_parser(
         "play", help="a game in the browser, round by round and line by line", epilog="example: tinygan play collapse",
-        description="Open a page on which D and G play on points; each button runs lines of this program.")
+        description="Open a page on which D and G play; each button runs lines of this program.")
     play.add_argument("scene", nargs="?", default="ring", metavar="NAME", help=f"{', '.join(SCENES)} (ring)")
     play.add_argument("--no-browser", action="store_true", help="print the address only")
     play.set_defaults(command=_play)

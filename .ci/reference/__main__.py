@@ -7,7 +7,7 @@ from pdoc import doc_pyi, render
 from tinygan.proofs import prose
 
 HERE = Path(__file__).parent
-ROOMS = "tensor|ops|conv|norm|losses|module|layers|optim|gradcheck|models|training|backend|group|data|errors|look"
+ROOMS = "tensor|ops|conv|norm|losses|module|layers|optim|gradcheck|models|training|backend|group|data|errors|look|play$"
 
 render.configure(template_directory=HERE, search=True, show_source=True)
 render.env.filters["to_markdown"] = lambda docstring, *_: docstring         # they are no Markdown: equations are typeset,

@@ -26,10 +26,22 @@ def landscape(gan, samples, extent, side=SIDE):
     left, right, bottom, top = extent
     x, y = np.meshgrid(np.linspace(left, right, side), np.linspace(bottom, top, side))
     points = np.stack([x.ravel(), y.ravel()], axis=1)                   # (side², 2)
-    weight = gan.discriminator.parameters()[0].data
+    return verdict(gan, points).reshape(side, side), pull(gan, samples)
+
+
+def verdict(gan, points):
+    """D's belief, or its score, of points (N, …), as a NumPy array (N,)."""
+    with gan.discriminator.evaluating() as D, no_grad():
+        return to_numpy(gan.verdict(D(Tensor(_as_weights(gan, points)))).data).ravel()
+
+
+def pull(gan, samples):
+    """−N·∂L_G/∂x of samples x (N, …): each sample's own slope, as L_G is a mean."""
+    at = Tensor(_as_weights(gan, samples), requires_grad=True)
     with gan.discriminator.evaluating() as D:
-        with no_grad():
-            surface = gan.verdict(D(Tensor(like(points, weight)))).data
-        at = Tensor(like(samples, weight), requires_grad=True)
         slope, = grad(LOSSES[gan.loss][1](D(at)), at)
-    return to_numpy(surface).reshape(side, side), -len(samples) * to_numpy(slope)
+    return -len(samples) * to_numpy(slope)
+
+
+def _as_weights(gan, array):
+    return like(array, gan.discriminator.parameters()[0].data)

@@ -3,7 +3,6 @@
 Nothing of GAN.step stands here again. A Walk runs it, in a thread that waits at lines of its source: D's step is the round up
 to the line where G's begins, G's step is the rest. So the two together are GAN.step, to the bit.
 """
-import base64
 import copy
 import inspect
 import sys
@@ -14,29 +13,31 @@ from threading import Semaphore, Thread
 import numpy as np
 
 from ..backend import is_array
+from ..checkpoint import games
 from ..errors import TinyganError, brief, integer, plain_number
 from ..layers import BatchNorm, Dense, LeakyReLU, Sequential, spectral_norm
-from ..look.landscape import ARROWS, landscape
 from ..losses import LOSSES
-from ..optim import OPTIMISERS, SGD
+from ..optim import OPTIMISERS, SGD, Adam
 from ..tensor import Tensor
 from ..training import GAN
-from ..umpire import BELIEFS, Rules, check_finite
+from ..umpire import Rules, check_finite, check_images, check_loss
+from . import stage
 
-HALF = 2.0                          # the stage is the square [−2, 2]²
-SAMPLES, WARP, SIDE = 200, 13, 40   # samples on the stage; lines of the grid in z-space, and of D's surface, each way
 LINES, FIRST = inspect.getsourcelines(GAN.step)
 G_LINE = FIRST + 1 + next(k for k, line in enumerate(LINES) if line.strip().startswith("# G's step"))     # where it begins
 EVERY_LINE = range(FIRST, FIRST + len(LINES))
-FAR, SNAPSHOTS = 10, 60             # moves between two snapshots; how many of them are kept
+FAR, SNAPSHOTS = 10, 60             # moves between two snapshots; how many of them are kept,
+MEMORY = 4e8                        # if they take no more bytes than that
 MOST_ROWS = 4000                    # of the curves: then every other one goes
 
 RULES = asdict(Rules())
-WHOLE = {"d_steps": (1, 20), "layers": (0, 4), "width": (1, 256), "batch_size": (2, 512), "seed": (0, 2 ** 32 - 1)}
-DEFAULTS = {"loss": "non_saturating", "g_lr": 1e-3, "d_lr": 1e-3, "d_steps": 1, "optimiser": "Adam", "layers": 2, "width": 64,
-            "batch_size": 64, "seed": 0, "batch_norm": False, "spectral_norm": False, **RULES}
+WHOLE = {"d_steps": (1, 20), "batch_size": (2, 512), "g_layers": (0, 4), "g_width": (1, 256), "d_layers": (0, 4),
+         "d_width": (1, 256), "seed": (0, 2 ** 32 - 1)}
+DEFAULTS = {"loss": "non_saturating", "g_lr": 1e-3, "d_lr": 1e-3, "d_steps": 1, "optimiser": "Adam", "beta1": 0.5,
+            "beta2": 0.999, "batch_size": 64, "g_layers": 2, "g_width": 64, "d_layers": 2, "d_width": 64, "seed": 0,
+            "batch_norm": False, "spectral_norm": False, **RULES}
 CHOICES = {"loss": tuple(LOSSES), "optimiser": tuple(OPTIMISERS)}
-ANEW = {"layers", "width", "batch_size", "seed", "batch_norm", "spectral_norm"}         # a change of these begins a new game
+ANEW = {"g_layers", "g_width", "d_layers", "d_width", "seed", "batch_norm", "spectral_norm"}    # a change begins a new game
 
 
 class _Left(Exception):
@@ -110,14 +111,23 @@ def _brief(value):
 
 
 class Game:
-    """A GAN on points, all its settings, and the way back.
+    """A GAN, all its settings, and the way back.
 
-    points     float32 (n, 2), the real ones
-    settings   DEFAULTS, and what is given in their place
-    rows       [(step, d_loss, g_loss, d_real, d_fake, ‖∂L_D‖, ‖∂L_G‖)] of the rounds"""
+    points     the real ones, float32: (n, 2), (n, 1) on a line, or images (n, H, W, C)
+    gan        the game to play a copy of; without one its networks are made by the settings
+    kind       of stage (stage.py); by the shape of the points unless given
+    settings   DEFAULTS, or those of the given game that are none of ANEW, and what is given in their place
+    rows       [(step, d_loss, g_loss, d_real, d_fake, ‖∂L_D‖, ‖∂L_G‖)] of the rounds; on the stage of two numbers also them
+    divergences    {step: JS(p_data, p_G)} at the pictures (stage.py)"""
 
-    def __init__(self, points, **settings):
-        self.walk, self.kept = None, deque(maxlen=SNAPSHOTS)
+    def __init__(self, points, gan=None, kind=None, **settings):
+        self.walk, self.kept, self.given = None, deque(maxlen=SNAPSHOTS), gan
+        self.kind = kind or stage.kind_of(points)
+        self.chosen, self.hand = 0, None            # of the stage of images: the sample in hand, and two coordinates of its z
+        if gan:
+            check_images(gan, points, min(DEFAULTS["batch_size"], len(points)))
+        self.defaults = _settings_of(gan, len(points)) if gan else DEFAULTS
+        self.window = stage.window(points) if gan and points.ndim == 2 else (0.0, stage.HALF)
         self._begin(points, settings)
 
     # Moves: "round", a whole GAN.step; "d", one that ends before G's step; "g", one in which D rests
@@ -171,7 +181,7 @@ class Game:
             if not self.moves:
                 raise TinyganError("got a step back where the kept moves begin, expected a later place: play on, or reset")
             self.moves.pop()
-        gan, self.settings, self.points, rows, moves = self.kept[-1]
+        gan, self.settings, self.points, rows, self.divergences, moves = self.kept[-1]
         self.gan, self.rows = copy.deepcopy(gan), list(rows)
         for move in moves:
             self._play(*move)
@@ -186,7 +196,10 @@ class Game:
     def _snapshot(self):
         """Of the game before a move, where the last one lies some moves back."""
         if not self.kept or len(self.moves) >= FAR:
-            self.kept.append((copy.deepcopy(self.gan), self.settings, self.points, list(self.rows), []))
+            self.kept.append((copy.deepcopy(self.gan), self.settings, self.points, list(self.rows), self.divergences, []))
+            size = sum(array.nbytes for player in (self.gan.generator, self.gan.discriminator) for array in player.arrays())
+            while len(self.kept) > max(2, MEMORY / (5 * size)):         # θ, ∂L/∂θ, m, v and the averaged θ
+                self.kept.popleft()
 
     def _play(self, name, *arguments):
         getattr(self, f"_{name}")(*arguments)
@@ -228,7 +241,8 @@ class Game:
     def _take(self, metrics):
         """Add a round to the curves.  Diverged if a loss or a weight is not finite."""
         norms = (_norm(player.parameters()) for player in (self.gan.discriminator, self.gan.generator))
-        self.rows.append((self.gan.steps, *(float(value) for value in metrics.values()), *norms))
+        numbers = stage.numbers(self.gan) if self.kind == "phase" else ()
+        self.rows.append((self.gan.steps, *(float(value) for value in metrics.values()), *norms, *numbers))
         if len(self.rows) > MOST_ROWS:
             del self.rows[:-1:2]
         check_finite(self.gan)
@@ -236,48 +250,22 @@ class Game:
     # Settings
 
     def _begin(self, points, settings):
-        settings = _checked(DEFAULTS, settings)
-        players, seed = _players(settings), settings["seed"]
-        gan = _gan(settings, *players, *map(_optimiser, players, [settings] * 2, ("g_lr", "d_lr")), seed=seed)
-        self.gan, self.settings, self.points, self.rows = gan, settings, points, []
+        settings = _checked(self.defaults, settings)
+        gan = copy.deepcopy(self.given) if self.given else _built(settings, points.shape[-1])
+        self.gan = _ruled(gan, _settings_of(gan, len(points)), settings)
+        self.settings, self.points, self.rows, self.divergences = settings, points, [], {}
+        if self.given:
+            games.keep_order(self.gan, points)
 
     def _change(self, new):
-        settings, old = _checked(self.settings, new), self.gan
-        if any(settings[name] != self.settings[name] for name in ANEW):
+        settings = _checked(self.settings, new)
+        if any(settings[name] != self.settings[name] for name in ANEW & settings.keys()):
             return self._begin(self.points, settings)
-        optimisers = [old.g_optimizer, old.d_optimizer]
-        if settings["optimiser"] != self.settings["optimiser"]:
-            optimisers = [_optimiser(player, settings, "g_lr") for player in (old.generator, old.discriminator)]
-        gan = _gan(settings, old.generator, old.discriminator, *optimisers)
-        gan.g_optimizer.lr, gan.d_optimizer.lr = settings["g_lr"], settings["d_lr"]
-        gan.rng, gan.unseen, gan.steps = old.rng, old.unseen, old.steps
-        if gan.averaging and old.averaging:
-            gan.averaged = old.averaged
-        self.gan, self.settings = gan, settings
-
-    # What is seen
+        self.gan, self.settings = _ruled(self.gan, self.settings, settings), settings
 
     def picture(self):
-        """All that the page draws, as plain values for JSON; points and arrows in thousandths."""
-        gan, n = self.gan, WARP
-        z = np.random.default_rng(1).standard_normal((SAMPLES, 2))
-        grid = np.stack(np.meshgrid(*[np.linspace(-2, 2, n)] * 2), axis=-1).reshape(-1, 2)     # (n, n, 2) → (n², 2)
-        painted = gan.generate(np.concatenate([z, grid]))
-        surface, arrows = landscape(gan, painted[:ARROWS], (-HALF, HALF, -HALF, HALF), SIDE)
-        low, high = (0, 1) if gan.loss in BELIEFS else (float(surface.min()), float(surface.max()))
-        half = 0.5 if gan.loss in BELIEFS else sum(self.rows[-1][3:5]) / 2 if self.rows else 0.0     # a score has no ½
-        shades = np.clip(255 * (surface - low) / max(high - low, 1e-9), 0, 255).astype(np.uint8)
-        rows = np.array(self.rows[::len(self.rows) // 200 + 1] + self.rows[-1:]).reshape(-1, 7)
-        return {"step": gan.steps, "belief": gan.loss in BELIEFS, "surface": base64.b64encode(shades).decode(),
-                "half": 255 * (half - low) / max(high - low, 1e-9), "real": _thousandths(self.points[:400]),
-                "samples": _thousandths(painted[:SAMPLES]), "warp": _thousandths(painted[SAMPLES:]),
-                "arrows": _thousandths(arrows), "rows": np.nan_to_num(rows).round(4).tolist(),
-                "line": self.walk and self.walk.line, "numbers": self.walk.numbers() if self.walk else {}}
-
-
-def _thousandths(points):
-    """Whole numbers, which are soon written."""
-    return np.rint(1000 * np.clip(np.nan_to_num(points), -1e6, 1e6)).astype(int).tolist()
+        """All that the page draws, as plain values for JSON."""
+        return stage.picture(self)
 
 
 def _norm(parameters):
@@ -286,16 +274,24 @@ def _norm(parameters):
     return float(sum(squares)) ** 0.5
 
 
+def _settings_of(gan, n):
+    """The settings by which a game on n points is played."""
+    g, d = gan.g_optimizer, gan.d_optimizer
+    beta1, beta2 = getattr(g, "betas", (DEFAULTS["beta1"], DEFAULTS["beta2"]))
+    return {"loss": gan.loss, "g_lr": g.lr, "d_lr": d.lr, "d_steps": 1, "optimiser": type(g).__name__, "beta1": beta1,
+            "beta2": beta2, "batch_size": min(DEFAULTS["batch_size"], n), **asdict(gan.rules)}
+
+
 def _checked(settings, new):
     """The settings with the new ones in place of theirs.  TinyganError for an unknown name, and for a bad value."""
-    if unknown := sorted(set(new) - set(DEFAULTS)):
-        raise TinyganError(f"got the setting {brief(unknown[0])}, expected one of {', '.join(DEFAULTS)}: choose one of them")
+    if unknown := sorted(set(new) - set(settings)):
+        raise TinyganError(f"got the setting {brief(unknown[0])}, expected one of {', '.join(settings)}: choose one of them")
     settings = settings | new
-    for name, limits in WHOLE.items():
-        integer(name, settings[name], *limits)
-    for name in ("g_lr", "d_lr"):
-        plain_number(name, settings[name], below=10)
-    for name in ("batch_norm", "spectral_norm"):
+    for name in WHOLE.keys() & settings.keys():
+        integer(name, settings[name], *WHOLE[name])
+    for name, below in (("g_lr", 10), ("d_lr", 10), ("beta1", 1), ("beta2", 1)):
+        plain_number(name, settings[name], below=below)
+    for name in {"batch_norm", "spectral_norm"} & settings.keys():
         if not isinstance(settings[name], bool):
             raise TinyganError(f"got {name} {brief(settings[name])}, expected true or false: choose one of them")
     for name, choices in CHOICES.items():
@@ -304,22 +300,37 @@ def _checked(settings, new):
     return settings
 
 
-def _players(settings):
-    """G: z (N, 2) → points (N, 2), and D: points → logits (N, 1). Hidden layers of ReLU; without any both are linear."""
-    def network(outputs, rng, norm=False):
-        sizes = [2] + [settings["width"]] * settings["layers"]
+def _built(settings, dims):
+    """G: z (N, dims) → points (N, dims), and D: points → logits (N, 1). Hidden layers of ReLU; without any both are linear."""
+    def network(player, outputs, rng, norm=False):
+        sizes = [dims] + [settings[f"{player}_width"]] * settings[f"{player}_layers"]
         hidden = [layer for i, o in zip(sizes, sizes[1:])
                   for layer in (Dense(i, o), *[BatchNorm(o)] * norm, LeakyReLU(0))]
         return Sequential(*hidden, Dense(sizes[-1], outputs)).initialise(rng)
 
     seed = settings["seed"]
-    G, D = network(2, np.random.default_rng([seed, 0])), network(1, np.random.default_rng([seed, 1]), settings["batch_norm"])
-    return G, spectral_norm(D, np.random.default_rng([seed, 2])) if settings["spectral_norm"] else D
+    G = network("g", dims, np.random.default_rng([seed, 0]))
+    D = network("d", 1, np.random.default_rng([seed, 1]), settings["batch_norm"])
+    D = spectral_norm(D, np.random.default_rng([seed, 2])) if settings["spectral_norm"] else D
+    return GAN(G, D, dims, seed=seed)
 
 
-def _optimiser(player, settings, lr):
-    return OPTIMISERS[settings["optimiser"]](player.parameters(), settings[lr])
-
-
-def _gan(settings, *players, seed=0):
-    return GAN(*players[:2], 2, settings["loss"], *players[2:], seed=seed, **{name: settings[name] for name in RULES})
+def _ruled(gan, was, settings):
+    """The same game by other settings than it was played by."""
+    gan = copy.copy(gan)
+    gan.loss, gan.rules = settings["loss"], Rules(**{name: settings[name] for name in RULES})
+    check_loss(gan.loss, gan.rules)
+    if not gan.averaging:
+        gan.averaged = gan.generator
+    elif gan.averaged is gan.generator:
+        gan.averaged = copy.deepcopy(gan.generator)
+    changed = {name for name in settings if settings[name] != was.get(name)}
+    for name, lr in (("g_optimizer", "g_lr"), ("d_optimizer", "d_lr")):
+        optimiser = getattr(gan, name)
+        if "optimiser" in changed:
+            optimiser = OPTIMISERS[settings["optimiser"]](optimiser.parameters, settings[lr])
+        if isinstance(optimiser, Adam) and changed & {"optimiser", "beta1", "beta2"}:
+            optimiser.betas = settings["beta1"], settings["beta2"]
+        optimiser.lr = settings[lr]
+        setattr(gan, name, optimiser)
+    return gan

@@ -9,6 +9,7 @@
 Nobody without the token is answered, and no page from elsewhere: Host and Origin must be ours. The game belongs to one thread;
 the others hand it commands and wait.
 """
+import copy
 import json
 import secrets
 import time
@@ -26,52 +27,62 @@ import numpy as np
 
 from ..errors import TinyganError, brief, integer, plain_number
 from ..look.page import framed
+from ..training import GAN
 from ..umpire import Rules
 from . import lines
-from .game import CHOICES, DEFAULTS, HALF, Game
+from .game import CHOICES, DEFAULTS, Game
 from .scenes import SCENES
+from .stage import HALF, PICTURES
 
-PICTURES = 25               # a second, at most
+RATE, SHARE = 25, 0.2       # pictures a second, at most; the part of the time that they may take
 LONGEST = 200_000           # bytes of a message
 MOST_PAGES = 16             # that watch
 ALONE, PULSE = 60, 5        # seconds without a page until the program ends; between two signs of life to a page
 FEWEST, MANY = 20, 4096     # points of a drawing
-HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"),
-           ("X-Frame-Options", "DENY"))
+HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 
 
 class Table:
     """The game, who drives it, and its newest picture. run() plays until the end."""
 
-    def __init__(self, scene, alone=ALONE):
+    def __init__(self, scene="ring", game=None, alone=ALONE):
         self.commands, self.news, self.picture, self.version = Queue(), Condition(), "", 0
-        self.pages, self.driver, self.left, self.pace, self.message = 0, None, 0, 0, ""
+        self.pages, self.driver, self.left, self.pace, self.slow, self.message = 0, None, 0, 0, False, ""
         self.ended, self.alone = False, alone
-        self.begin(scene)
+        self.scenes, self.scene, self.game = {} if game else SCENES, None, game
+        if not game:
+            self.begin(scene)
 
     def run(self):
-        shown = played = seen = time.monotonic()
-        self.publish()
+        played = seen = time.monotonic()
+        next_picture = self.publish()
         changed = False
         while not self.ended and time.monotonic() - seen < self.alone:
             due = self.left and (not self.pace or time.monotonic() - played >= 1 / self.pace)
             changed |= self._obey(0 if due else 0.01)
             if due and self.left:
-                self._round()
+                self._go_on()
                 played, changed = time.monotonic(), True
             seen = time.monotonic() if self.pages else seen
-            if changed and self.pages and time.monotonic() - shown >= 1 / PICTURES:
-                shown, changed = time.monotonic(), False
-                self.publish()
+            if changed and self.pages and time.monotonic() >= next_picture:
+                next_picture, changed = self.publish(), False
         with self.news:
             self.ended = True
             self.news.notify_all()
+        while self._obey(0):
+            pass
 
     def ask(self, message):
         """Hand a command to the game's thread, and wait. Raises what it is refused with."""
+        self.between(lambda: self._do(**message))
+
+    def between(self, work):
+        """What work() gives, done by the game's thread between two moves, or by this one after the end."""
+        if self.ended:
+            return work()
         answer = Future()
-        self.commands.put((message, answer))
-        answer.result(timeout=60)
+        self.commands.put((work, answer))
+        return answer.result(timeout=60)
 
     def newer(self, version):
         """(version, picture): one newer than that, or the same after a while."""
@@ -80,28 +91,34 @@ class Table:
             return self.version, self.picture
 
     def publish(self):
+        """A new picture.  Returns when the next one may come."""
+        begun = time.monotonic()
         state = {**self.game.picture(), "settings": self.game.settings, "scene": self.scene, "playing": bool(self.left),
-                 "pace": self.pace, "message": self.message, "driver": self.driver}
+                 "pace": self.pace, "slow": self.slow, "message": self.message, "driver": self.driver}
         with self.news:
             self.picture, self.version = json.dumps(state), self.version + 1
             self.news.notify_all()
+        return begun + max(1 / RATE, (time.monotonic() - begun) / SHARE)
 
-    def _round(self):
+    def _go_on(self):
+        """A round, or in slow motion a line of it."""
         try:
-            self.game.round()
-            self.left -= 1
+            if self.slow:
+                self.game.line()
+            else:
+                self.game.round()
+            self.left -= not self.game.walk
         except TinyganError as error:           # it diverged
             self.left, self.message = 0, str(error)
 
     def _obey(self, patience):
         """Carry out a command that waits. Was there one?"""
         try:
-            message, answer = self.commands.get(patience > 0, patience or None)
+            work, answer = self.commands.get(patience > 0, patience or None)
         except Empty:
             return False
         try:
-            self._do(**message)
-            answer.set_result(None)
+            answer.set_result(work())
         except Exception as error:              # it belongs to who asked
             answer.set_exception(error)
         return True
@@ -117,28 +134,43 @@ class Table:
             raise TinyganError("got a command from a page that only watches, expected it from the one that drives: "
                                "press “drive” in this one first")
         self.message = ""
-        if do not in ("drive", "pace", "change", "cure"):
+        if do not in ("drive", "pace", "change", "cure", "look"):
             self.left = 0
         COMMANDS[do](self, **given)
 
     # Commands
 
     def begin(self, scene):
-        if scene not in tuple(SCENES):
-            raise TinyganError(f"got the scene {brief(scene)}, expected one of {', '.join(SCENES)}: choose one of them")
-        self.scene, self.game = scene, Game(SCENES[scene].points(), **SCENES[scene].settings)
+        if scene not in tuple(self.scenes):
+            expected = f"one of {', '.join(self.scenes)}: choose one of them" if self.scenes else (
+                "none, as your own networks play: start tinygan play for one")
+            raise TinyganError(f"got the scene {brief(scene)}, expected {expected}")
+        s = self.scenes[scene]
+        self.scene, self.game = scene, Game(s.points(), s.gan and s.gan(), s.kind, **s.settings)
 
     def play(self, rounds=None):
         self.left = inf if rounds is None else integer("rounds", rounds, 1, 100_000)
 
-    def set_pace(self, rounds):
-        self.pace = plain_number("rounds a second", rounds, below=1001)
+    def set_pace(self, rounds, slow=False):
+        """So many rounds a second, or lines of them; 0: as many as there can be."""
+        self.pace, self.slow = plain_number("rounds a second", rounds, below=1001), slow is True
 
     def cure(self):
-        self.game.change(**SCENES[self.scene].cure)
+        if not self.scenes:
+            raise TinyganError("got the command cure, expected a scene, as your own networks play: change the settings")
+        self.game.change(**self.scenes[self.scene].cure)
+
+    def look(self, z=None, sample=None):
+        """Have the image of this sample in hand, with these two numbers as the first coordinates of its z."""
+        if sample is not None:
+            self.game.chosen, self.game.hand = integer("sample", sample, 0, PICTURES - 1), None
+        if z is not None:
+            self.game.hand = [plain_number("z", value, -10, 10) for value in z[:2]]
 
     def draw(self, points):
         """Play on these points, resampled with a little blur, so that D cannot learn them one by one."""
+        if self.game.kind != "plane" or self.game.given:
+            raise TinyganError("got a drawing where none can be played on, expected it in a scene of the plane: choose ring")
         try:
             drawn = np.array(points, dtype=float)
         except (TypeError, ValueError):
@@ -159,17 +191,17 @@ COMMANDS = {
     "line": lambda table: table.game.line(), "d": lambda table: table.game.d_step(), "g": lambda table: table.game.g_step(),
     "back": lambda table: table.game.back(), "reset": lambda table: table.game.begin(table.game.points, **table.game.settings),
     "change": lambda table, settings: table.game.change(**settings), "scene": Table.begin, "cure": Table.cure,
-    "draw": Table.draw, "end": Table.end,
+    "draw": Table.draw, "look": Table.look, "end": Table.end,
 }
 
 
 class Door(ThreadingHTTPServer):
-    """The server of one table, on a free port of this machine."""
+    """The server of one table, on a free port of this machine. framed: the page of a notebook may show it in a frame."""
     daemon_threads = True
 
-    def __init__(self, table):
+    def __init__(self, table, framed=False):
         super().__init__(("127.0.0.1", 0), Visitor)
-        self.table, self.token = table, secrets.token_urlsafe(16)
+        self.table, self.token, self.framed = table, secrets.token_urlsafe(16), framed
         self.host = f"127.0.0.1:{self.server_port}"
         self.address = f"http://{self.host}/{self.token}/"
 
@@ -213,8 +245,9 @@ class Visitor(BaseHTTPRequestHandler):
     def _place(self):
         """What stands behind the token; None for a wrong token, and for a page from elsewhere."""
         _, token, place = (*self.path.split("/", 2), "", "")[:3]
-        ours = (self.headers.get("Host") == self.server.host
-                and self.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none"))
+        in_frame = self.server.framed and place == "" and self.headers.get("Sec-Fetch-Dest") == "iframe"
+        ours = self.headers.get("Host") == self.server.host and (
+            in_frame or self.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none"))
         return place if ours and secrets.compare_digest(token.encode(), self.server.token.encode()) else None
 
     def _reply(self, work):
@@ -226,10 +259,13 @@ class Visitor(BaseHTTPRequestHandler):
     def _answer(self, code, kind, text):
         data = text.encode()
         self.send_response(code)
-        for name, value in (("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", len(data)), *HEADERS):
+        for name, value in (("Content-Type", f"{kind}; charset=utf-8"), ("Content-Length", len(data)), *self._headers()):
             self.send_header(name, str(value))
         self.end_headers()
         self.wfile.write(data)
+
+    def _headers(self):
+        return HEADERS if self.server.framed else (*HEADERS, ("X-Frame-Options", "DENY"))
 
     def _events(self):
         """The newest picture whenever there is one; a slow page leaves some out."""
@@ -237,7 +273,7 @@ class Visitor(BaseHTTPRequestHandler):
         if table.pages >= MOST_PAGES:
             return self._answer(503, "text/plain", f"{MOST_PAGES} pages watch already: close one\n")
         self.send_response(200)
-        for name, value in (("Content-Type", "text/event-stream"), *HEADERS):
+        for name, value in (("Content-Type", "text/event-stream"), *self._headers()):
             self.send_header(name, value)
         self.end_headers()
         table.pages += 1
@@ -285,3 +321,39 @@ def play(scene="ring", browser=True):
             webbrowser.open(door.address)
         table.run()
         door.shutdown()
+
+
+class Played:
+    """A game of one's own that is played in a frame of the notebook, by threads of this process."""
+
+    def __init__(self, gan, points):
+        if not isinstance(gan, GAN):
+            raise TinyganError(f"got {brief(repr(gan))} to play, expected a GAN: tg.play(gan, points)")
+        self._table = Table(game=Game(points, gan))
+        self._table.publish()               # what cannot be shown is told here
+        self._door = Door(self._table, framed=True)
+        self.address = self._door.address
+        Thread(target=self._door.serve_forever, args=(0.05,), daemon=True).start()
+        self._playing = Thread(target=self._run, daemon=True)
+        self._playing.start()
+
+    def _run(self):
+        self._table.run()
+        self._door.shutdown()
+        self._door.server_close()
+
+    @property
+    def gan(self) -> GAN:
+        """A copy of the game as it stands, or as it stood at the end."""
+        return self._table.between(lambda: copy.deepcopy(self._table.game.gan))
+
+    def stop(self) -> None:
+        """End the game after the move in hand; its page says so."""
+        self._table.ended = True
+        self._playing.join()
+
+    def __repr__(self):
+        return f"a game at {self.address}: open it in a browser of this machine; .gan is its state, .stop() ends it"
+
+    def _repr_html_(self):
+        return f'<iframe src="{self.address}" title="tinygan play" style="width: 100%; height: 56rem; border: 0"></iframe>'
