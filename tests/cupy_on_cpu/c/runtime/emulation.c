@@ -13,7 +13,7 @@ void emulation_configure(int with_guard, int in_reverse)
 
 PyObject *emulation_counters(void)
 {
-    return Py_BuildValue("{s:K, s:K, s:K, s:K, s:K, s:K, s:K, s:K}",
+    return Py_BuildValue("{s:K, s:K, s:K, s:K, s:K, s:K, s:K, s:K, s:K}",
                          "launches", counters.launches,
                          "h2d", counters.h2d,
                          "d2h", counters.d2h,
@@ -21,7 +21,8 @@ PyObject *emulation_counters(void)
                          "h2d_bytes", counters.h2d_bytes,
                          "d2h_bytes", counters.d2h_bytes,
                          "syncs", counters.syncs,
-                         "allocations", counters.allocations);
+                         "allocations", counters.allocations,
+                         "graphs", counters.graphs);
 }
 
 void emulation_reset(void)

@@ -26,7 +26,7 @@
 #define SHARED_BYTES_AT_MOST 166912
 
 extern struct counters {
-    uint64_t launches, h2d, d2h, d2d, h2d_bytes, d2h_bytes, syncs, allocations;
+    uint64_t launches, h2d, d2h, d2d, h2d_bytes, d2h_bytes, syncs, allocations, graphs;
 } counters;
 
 extern int guard;                       /* fences around each array? */
@@ -39,6 +39,19 @@ PyObject *failed(const char *sentence);
 
 /* Does the address lie in an array on the device? */
 int on_device(intptr_t address);
+
+/* What a stream is told is to be done now: 0; or noted, as it captures: 1; or refused, as another captures, so that the graph
+ * would lack it: -1. */
+int captures(intptr_t stream);
+
+/* The same, and where it is 1, play(a copy of the arguments) is noted. */
+int note(intptr_t stream, int (*play)(void *), const void *arguments, size_t bytes);
+
+/* None; RuntimeError, NULL, while a stream captures. */
+PyObject *outside_of_capture(const char *what);
+
+/* This memory is freed: graphs that use it are refused from now on. */
+void forget_addresses(const char *start, size_t size);
 
 /* Has something been written beside an array? (Only known in guard mode.) */
 int margins_damaged(void);
