@@ -72,6 +72,11 @@ def reset():
     _cublas.emulation_reset_products()
 
 
+def idle(on):
+    """Let the device do nothing, or work again: kernels and products return at once, and what a step takes is the host's time."""
+    _runtime.emulation_idle(on)
+
+
 def _setting(name):
     return os.environ.get("CUPY_ON_CPU_" + name, "")
 

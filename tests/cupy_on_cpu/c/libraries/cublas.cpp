@@ -12,7 +12,8 @@ enum { SUCCESS = 0, ALLOCATION_FAILED = 3, EXECUTION_FAILED = 13, NOT_SUPPORTED 
 enum { FLOAT = 0, DOUBLE = 1 };                     // cudaDataType
 
 std::atomic<uint64_t> calls{0};                     // CuPy calls cuBLAS without Python's lock
-int (*note)(intptr_t stream, int (*play)(void *), const void *arguments, size_t bytes);     // of runtime/graph.c
+int (*note)(intptr_t stream, int (*play)(void *), const void *arguments, size_t bytes, const intptr_t *addresses,
+            int count);                             // of runtime/graph.c
 
 struct Handle {
     void *stream, *workspace;
@@ -69,11 +70,13 @@ template <class T>
 int products(void *handle, Products<T> all)
 {
     Handle &mine = *(Handle *)handle;
+    const intptr_t addresses[] = {(intptr_t)all.A, (intptr_t)all.B, (intptr_t)all.C, (intptr_t)mine.workspace};
     calls++;
-    switch (note((intptr_t)mine.stream, Products<T>::play, &all, sizeof all)) {
+    switch (note((intptr_t)mine.stream, Products<T>::play, &all, sizeof all, addresses, 4)) {
     case 0: return Products<T>::play(&all);
     // Without a workspace given to it, cuBLAS would take memory while the stream captures.
     case 1: return mine.workspace ? SUCCESS : ALLOCATION_FAILED;
+    case 2: return SUCCESS;                         // the device is idle
     default: return EXECUTION_FAILED;
     }
 }
@@ -92,9 +95,9 @@ void emulation_reset_products(void)
     calls = 0;
 }
 
-void emulation_note_with(int (*function)(intptr_t, int (*)(void *), const void *, size_t))
+void emulation_note_with(void *function)
 {
-    note = function;
+    note = (decltype(note))function;
 }
 
 int cublasCreate_v2(void **handle)

@@ -4,11 +4,17 @@
 struct counters counters;
 int guard;
 int backwards;
+int idle;
 
 void emulation_configure(int with_guard, int in_reverse)
 {
     guard = with_guard;
     backwards = in_reverse;
+}
+
+void emulation_idle(int on)
+{
+    idle = on;
 }
 
 PyObject *emulation_counters(void)

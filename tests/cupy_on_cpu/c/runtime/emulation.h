@@ -31,6 +31,7 @@ extern struct counters {
 
 extern int guard;                       /* fences around each array? */
 extern int backwards;                   /* threads in reverse order? */
+extern int idle;                        /* does the device do nothing? Then what takes time is the host. */
 extern size_t bytes_in_use;
 
 /* Raise NotImplementedError or RuntimeError; returns NULL, to be returned. */
@@ -41,11 +42,11 @@ PyObject *failed(const char *sentence);
 int on_device(intptr_t address);
 
 /* What a stream is told is to be done now: 0; or noted, as it captures: 1; or refused, as another captures, so that the graph
- * would lack it: -1. */
+ * would lack it: -1; or left undone, as the device is idle: 2. */
 int captures(intptr_t stream);
 
-/* The same, and where it is 1, play(a copy of the arguments) is noted. */
-int note(intptr_t stream, int (*play)(void *), const void *arguments, size_t bytes);
+/* The same, and where it is 1, play(a copy of the arguments) is noted, and the addresses that it reads or writes. */
+int note(intptr_t stream, int (*play)(void *), const void *arguments, size_t bytes, const intptr_t *addresses, int count);
 
 /* None; RuntimeError, NULL, while a stream captures. */
 PyObject *outside_of_capture(const char *what);

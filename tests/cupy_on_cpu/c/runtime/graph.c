@@ -10,7 +10,8 @@
 struct call {
     int (*play)(void *arguments);       /* returns 0 if all went well */
     void *arguments;
-    size_t bytes;
+    intptr_t *addresses;                /* what it reads and writes */
+    int count;
     struct call *next;
 };
 
@@ -27,16 +28,20 @@ static intptr_t capturing;              /* the stream, or 0 */
 
 int captures(intptr_t stream)
 {
-    return !capturing ? 0 : stream == capturing ? 1 : -1;
+    return !capturing ? 2 * idle : stream == capturing ? 1 : -1;
 }
 
-int note(intptr_t stream, int (*play)(void *), const void *arguments, size_t bytes)
+static void *copy_of(const void *from, size_t bytes)
+{
+    return memcpy(malloc(bytes + 1), from, bytes);
+}
+
+int note(intptr_t stream, int (*play)(void *), const void *arguments, size_t bytes, const intptr_t *addresses, int count)
 {
     if (captures(stream) != 1)
         return captures(stream);
     struct call *call = malloc(sizeof *call);
-    *call = (struct call){play, malloc(bytes), bytes, NULL};
-    memcpy(call->arguments, arguments, bytes);
+    *call = (struct call){play, copy_of(arguments, bytes), copy_of(addresses, count * sizeof *addresses), count, NULL};
     *unfinished->last = call;
     unfinished->last = &call->next;
     return 1;
@@ -52,12 +57,9 @@ PyObject *outside_of_capture(const char *what)
 static int mentions(const struct graph *graph, const char *start, size_t size)
 {
     for (struct call *call = graph->first; call; call = call->next)
-        for (size_t i = 0; i + sizeof(char *) <= call->bytes; i += sizeof(char *)) {
-            char *word;
-            memcpy(&word, (char *)call->arguments + i, sizeof word);
-            if (word >= start && word < start + size)
+        for (int i = 0; i < call->count; i++)
+            if ((char *)call->addresses[i] >= start && (char *)call->addresses[i] < start + size)
                 return 1;
-        }
     return 0;
 }
 
@@ -109,7 +111,7 @@ PyObject *runtime_graphLaunch(intptr_t address, intptr_t stream, int skip)
     if (graph->stale)
         return failed("a graph whose memory was freed: on a GPU it would go on reading and writing there");
     counters.graphs++;
-    for (struct call *call = graph->first; call; call = call->next)
+    for (struct call *call = graph->first; call && !idle; call = call->next)
         if (call->play(call->arguments))
             return failed("a launch within a graph went wrong");
     if (guard && margins_damaged())
@@ -128,6 +130,7 @@ PyObject *runtime_graphDestroy(intptr_t address, int skip)
     for (struct call *call = graph->first, *next; call; call = next) {
         next = call->next;
         free(call->arguments);
+        free(call->addresses);
         free(call);
     }
     free(graph);

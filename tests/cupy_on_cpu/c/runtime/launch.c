@@ -104,15 +104,18 @@ static void note_launch(intptr_t stream, launcher kernel, const struct launch *l
     struct launch question = *launch;
     question.sizes = sizes;
     struct kept kept = {kernel, *launch, kernel(&question), {0}};
+    intptr_t addresses[ARGUMENTS] = {0};    /* a pointer, or the array whose first field is one; or a number, never the like */
     for (int i = 0; i < kept.count; i++) {
         kept.offsets[i] = size;
         size += rounded_up(sizes[i]);
+        if (sizes[i] >= sizeof *addresses)
+            memcpy(&addresses[i], launch->arguments[i], sizeof *addresses);
     }
     char *all = calloc(1, size);
     memcpy(all, &kept, sizeof kept);
     for (int i = 0; i < kept.count; i++)
         memcpy(all + kept.offsets[i], launch->arguments[i], sizes[i]);
-    note(stream, play, all, size);
+    note(stream, play, all, size, addresses, kept.count);
     free(all);
 }
 
@@ -130,7 +133,8 @@ PyObject *driver_launchKernel(intptr_t kernel, unsigned grid_x, unsigned grid_y,
         return outside_of_capture("a launch on another stream");
     counters.launches++;
     if (captures(stream)) {
-        note_launch(stream, (launcher)kernel, &launch);
+        if (!idle)
+            note_launch(stream, (launcher)kernel, &launch);
         Py_RETURN_NONE;
     }
     if (((launcher)kernel)(&launch))

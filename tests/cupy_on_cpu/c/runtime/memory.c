@@ -195,9 +195,9 @@ static PyObject *copy(intptr_t to, intptr_t from, size_t size, int kind, intptr_
     }
     if (kind == DEVICE_TO_DEVICE)
         counters.d2d++;
-    if (captures(stream) < 0 || (captures(stream) && kind != DEVICE_TO_DEVICE))
+    if (captures(stream) < 0 || (captures(stream) == 1 && kind != DEVICE_TO_DEVICE))
         return outside_of_capture("a copy on another stream, or from the host or to it,");
-    if (!note(stream, move, &copying, sizeof copying))
+    if (!note(stream, move, &copying, sizeof copying, (intptr_t[]){to, from}, 2))
         move(&copying);
     Py_RETURN_NONE;
 }
@@ -221,7 +221,7 @@ PyObject *runtime_memsetAsync(intptr_t start, int value, size_t size, intptr_t s
     struct filling filling = {(char *)start, value, size};
     if (size && !inside_block(start, size))
         return failed("cudaMemset outside of any array");
-    int noted = note(stream, fill, &filling, sizeof filling);
+    int noted = note(stream, fill, &filling, sizeof filling, &start, 1);
     if (noted < 0)
         return outside_of_capture("a cudaMemset on another stream");
     if (!noted)
