@@ -5,9 +5,10 @@ benchmarks/gpu.sh calls the parts, each a process of its own:
     step       FOLDER/step.json: milliseconds of the device and of the host, each model, batch and contender
     train      FOLDER/run: the default recipe, trained on the GPU
     profile    FOLDER/profile.json: which kernels a step of tinygan's spends the device's time in
+    host       FOLDER/host.json, without a GPU (--dry): what a step costs the host
 
-The host's time ends when all work is handed over; a step cannot take less than either. PyTorch draws its noise on the device and
-its batch lies there; tinygan uploads both each step, as a training does, and the time holds that.
+The host's time ends when all work is handed over; a step cannot take less than either. PyTorch draws its noise on the device,
+and its batch lies there; tinygan uploads both each step, as a training does, and the time holds that.
 """
 import argparse
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygan as tg
+from tinygan.fast.graph import Captured
 
 from . import measure, work
 from .player import Players
@@ -86,8 +88,12 @@ def _tinygan(model, batch):
     import cupy
     G, D = (make() for make in work.MODELS[model])
     gan, x = tg.GAN(G, D).to("cuda"), work.images(batch)
-    events = cupy.cuda.Event, cupy.cuda.get_elapsed_time
-    return {"tinygan": (lambda: gan.step(x), lambda *given: _event_clock(*events, *given), lambda: None)}
+    captured = Captured(tg.GAN(*(make() for make in work.MODELS[model])).to("cuda"))
+
+    def clock(*given):
+        return _event_clock(cupy.cuda.Event, cupy.cuda.get_elapsed_time, *given)
+
+    return {"tinygan": (lambda: gan.step(x), clock, lambda: None), "tinygan, graph": (lambda: captured(x), clock, lambda: None)}
 
 
 def _torch(model, batch, notes):
@@ -193,4 +199,27 @@ def profile(folder, dry):
     (folder / "profile.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-PARTS = {"step": step, "train": train, "profile": profile}
+def host(folder, dry):
+    """FOLDER/host.json: what a step costs the host, on the emulation with a device that does nothing at all."""
+    if not dry:
+        raise tg.TinyganError("got the part host without --dry, expected it with: only the emulation has a device that is idle")
+    import cupy
+    from cupy_on_cpu import emulation
+    pool, found = cupy.cuda.MemoryPool.__base__(), {}      # CuPy's own, as on a GPU
+    with cupy.cuda.using_allocator(pool.malloc):
+        for model in work.MODELS:
+            for name, (play, *_) in _tinygan(model, 16).items():        # the batch is the device's business
+                for _ in range(4):
+                    play()
+                emulation.idle(True)
+                emulation.reset()
+                play()
+                counted = emulation.counters()
+                ms = [_host_clock(play, STEPS)[0] for _ in range(ROUNDS)]
+                emulation.idle(False)
+                found[f"{model} {name}"] = {"ms": float(np.median(ms)), "least": min(ms), "most": max(ms), **counted}
+                print(f"{model} {name}: {np.median(ms):.2f} ms, {counted['launches']} launches, {counted['products']} products")
+    (folder / "host.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+PARTS = {"step": step, "train": train, "profile": profile, "host": host}

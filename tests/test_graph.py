@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygan as tg
-from tinygan import umpire
+from tinygan import cli, umpire
 from tinygan.checkpoint.networks import build
 from tinygan.fast import graph
 from tinygan.fast.cublas import Products
@@ -136,6 +136,16 @@ def test_a_replay_makes_earlier_tensors_stale():
     gan.step(IMAGES[:8])
     with pytest.raises(tg.TinyganError, match="run the forward pass again"):
         score.backward()
+
+
+def test_a_run_with_graphs_ends_in_the_same_bytes(tmp_path, capsys, no_pictures):
+    """From the command line, through a stop and --resume: as without either."""
+    folder, other = str(tmp_path / "with"), str(tmp_path / "without")
+    for arguments in (["ring", "--steps", "5", "--out", folder, "--graph"], ["--resume", folder, "--steps", "10", "--graph"],
+                      ["ring", "--steps", "10", "--out", other]):
+        assert cli.main(["train", *arguments, "--device", "cuda"]) == 0
+    assert capsys.readouterr().out.count("graph: each round is one CUDA graph") == 2
+    assert (tmp_path / "with/checkpoint.npz").read_bytes() == (tmp_path / "without/checkpoint.npz").read_bytes()
 
 
 class Stranger(tg.LeakyReLU):
