@@ -51,9 +51,9 @@ def step(folder, dry):
     for model, batch in sizes:
         _measure(record, folder, model, batch, _on_the_cpu(model, batch), dry)
     record |= card()
-    for model, batch in sizes:
-        _measure(record, folder, model, batch, _tinygan(model, batch), dry)
-        _measure(record, folder, model, batch, _torch(model, batch, record["notes"]), dry)
+    for contenders in (_tinygan, lambda model, batch: _torch(model, batch, record["notes"]), _graph):
+        for model, batch in sizes:      # graphs last: an error of the device's own would end what comes after it
+            _measure(record, folder, model, batch, contenders(model, batch), dry)
 
 
 def card():
@@ -67,13 +67,23 @@ def card():
 
 def _measure(record, folder, model, batch, contenders, dry):
     for name, (play, clock, close) in contenders.items():
-        rounds = [clock(play, 1 if dry or clock is _host_clock else STEPS) for _ in range(1 + (1 if dry else ROUNDS))][1:]
-        close()
+        try:
+            clock(play, 4)              # compiles; and what is captured is captured by then
+            rounds = [clock(play, 1 if dry or clock is _host_clock else STEPS) for _ in range(1 if dry else ROUNDS)]
+            close()
+        except Exception as error:
+            _noted(record["notes"], f"{model} {batch} {name} failed: {type(error).__name__}: {error}")
+            _keep(record, folder)
+            continue
         device, host = zip(*rounds)
         record["rows"].append({"model": model, "batch": batch, "name": name, "device ms": float(np.median(device)),
                                "host ms": float(np.median(host)), "least": min(device), "most": max(device)})
-        (folder / "step.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _keep(record, folder)
         print(f"{model:6} {batch:5} {name:24} {np.median(device):9.3f} ms, host {np.median(host):9.3f} ms", flush=True)
+
+
+def _keep(record, folder):
+    (folder / "step.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 # The contenders, {name: (a function that plays one round, its clock, what to call at the end)}.
@@ -84,16 +94,15 @@ def _on_the_cpu(model, batch):
     return {"tinygan, CPU": (players, _host_clock, players.close)}
 
 
-def _tinygan(model, batch):
+def _tinygan(model, batch, capture=lambda gan: gan.step, name="tinygan"):
     import cupy
-    G, D = (make() for make in work.MODELS[model])
-    gan, x = tg.GAN(G, D).to("cuda"), work.images(batch)
-    captured = Captured(tg.GAN(*(make() for make in work.MODELS[model])).to("cuda"))
+    play, x = capture(tg.GAN(*(make() for make in work.MODELS[model])).to("cuda")), work.images(batch)
+    return {name: (lambda: play(x), lambda *given: _event_clock(cupy.cuda.Event, cupy.cuda.get_elapsed_time, *given),
+                   lambda: None)}
 
-    def clock(*given):
-        return _event_clock(cupy.cuda.Event, cupy.cuda.get_elapsed_time, *given)
 
-    return {"tinygan": (lambda: gan.step(x), clock, lambda: None), "tinygan, graph": (lambda: captured(x), clock, lambda: None)}
+def _graph(model, batch):
+    return _tinygan(model, batch, Captured, "tinygan, graph")
 
 
 def _torch(model, batch, notes):
@@ -208,7 +217,7 @@ def host(folder, dry):
     pool, found = cupy.cuda.MemoryPool.__base__(), {}      # CuPy's own, as on a GPU
     with cupy.cuda.using_allocator(pool.malloc):
         for model in work.MODELS:
-            for name, (play, *_) in _tinygan(model, 16).items():        # the batch is the device's business
+            for name, (play, *_) in (_tinygan(model, 16) | _graph(model, 16)).items():      # any batch
                 for _ in range(4):
                     play()
                 emulation.idle(True)

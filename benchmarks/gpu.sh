@@ -21,12 +21,15 @@ part() {                                # NAME SECONDS COMMAND …: its output g
 
 if [ -n "$dry" ]; then
     suite=(--device cupy-on-cpu tests/test_devices.py -k "optimisers or costs")
+    graphs=(--device cupy-on-cpu tests/test_graph.py -k "products or stale")
 else
-    suite=(--device cuda)
+    suite=(--device cuda --ignore tests/test_graph.py)
+    graphs=(--device cuda tests/test_graph.py)
     nvidia-smi
 fi
-part step 210 python3 -m benchmarks gpu step "$folder" $dry
-part train 80 python3 -m benchmarks gpu train "$folder" $dry
-part profile 40 python3 -m benchmarks gpu profile "$folder" $dry
-part suite 180 python3 -m pytest -q -p no:cacheprovider "${suite[@]}"
+part step 200 python3 -m benchmarks gpu step "$folder" $dry
+part train 60 python3 -m benchmarks gpu train "$folder" $dry
+part profile 30 python3 -m benchmarks gpu profile "$folder" $dry
+part suite 170 python3 -m pytest -q -p no:cacheprovider "${suite[@]}"
+part graphs 60 python3 -m pytest -q -p no:cacheprovider "${graphs[@]}"
 python3 -m benchmarks gpu-report "$folder"

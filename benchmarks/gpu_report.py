@@ -12,7 +12,7 @@ from tinygan.lessons import table
 
 from . import gpu_on_paper, work
 
-PARTS = ("step", "train", "profile", "suite")
+PARTS = ("step", "train", "profile", "suite", "graphs")
 COLOURS = {"tinygan, CPU": "#56b4e9", "tinygan": "#0072b2", "tinygan, graph": "#009e73"}        # PyTorch: greys
 
 
@@ -66,7 +66,7 @@ def ending(folder, part):
     """The last two lines of what the part said: what came out, and its exit status."""
     path = folder / f"{part}.txt"
     said = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.exists() else ["was not run"]
-    return re.sub(r"^== \w+: ", "", said[-1]) + (f" (`{said[-2].strip('= ')}`)" if part == "suite" and len(said) > 1 else "")
+    return re.sub(r"^== \w+: ", "", said[-1]) + (f" (`{said[-2].strip('= ')}`)" if part in ("suite", "graphs") and len(said) > 1 else "")
 
 
 def row(line):
