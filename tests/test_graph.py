@@ -89,7 +89,7 @@ def test_what_is_changed_in_between_is_seen(same):
                lambda gan: gan.generator.parameters()[0].data.fill(0.1), lambda gan: gan.g_optimizer.zero_grad()]
     for change in changes:
         for gan in games:
-            gan.fit(IMAGES, 4, batch_size=8)
+            gan.fit(IMAGES, 3, batch_size=8)
             change(gan)
             gan.fit(IMAGES, 3, batch_size=5)
     same(*games)
@@ -146,6 +146,19 @@ def test_a_run_with_graphs_ends_in_the_same_bytes(tmp_path, capsys, no_pictures)
         assert cli.main(["train", *arguments, "--device", "cuda"]) == 0
     assert capsys.readouterr().out.count("graph: each round is one CUDA graph") == 2
     assert (tmp_path / "with/checkpoint.npz").read_bytes() == (tmp_path / "without/checkpoint.npz").read_bytes()
+
+
+def test_what_cuda_refuses_is_said_and_the_weights_stay(monkeypatch):
+    gan, forward = game(True), tg.Tanh.forward
+    monkeypatch.setattr(tg.Tanh, "forward", lambda layer, x: x.data.get() is not None and forward(layer, x))
+    gan.fit(IMAGES, 2, batch_size=8)
+    before = gan.generator.state_dict()
+    with pytest.raises(tg.TinyganError, match="cannot be captured as a CUDA graph .*D2H.*: train without --graph"):
+        gan.step(IMAGES[:8])
+    for name, array in gan.generator.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    monkeypatch.undo()
+    gan.fit(IMAGES, 4, batch_size=8)
 
 
 class Stranger(tg.LeakyReLU):

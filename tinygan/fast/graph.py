@@ -25,6 +25,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from .. import backend, group
+from ..errors import TinyganError
 from . import is_plain
 from .cublas import Products
 from .kernels import capture
@@ -64,12 +65,9 @@ class Captured:
         kind = real_batch.shape, bool(rules.r1) and gan.steps % rules.r1_every == 0, rules.sigma(gan.steps) > 0
         if now != self.known or kind not in self.graphs and len(self.graphs) == KINDS:
             self.graphs.clear()
-        if kind in self.graphs:
-            metrics = self.graphs[kind].play(real_batch)
-        else:
-            self.graphs[kind] = _Graph(gan, self.products)
-            metrics = self.graphs[kind].rehearse(real_batch)
-        self.known = self._identity()
+        one = self.graphs.pop(kind, None)           # one that fails does not come back
+        metrics = one.play(real_batch) if one else (one := _Graph(gan, self.products)).rehearse(real_batch)
+        self.graphs[kind], self.known = one, self._identity()
         if self.known != now:           # the step itself exchanged an array, as the first one of a game that was moved
             self.graphs.clear()
         return metrics
@@ -152,14 +150,16 @@ class _Graph:
         """The game's own step. Arrays that it exchanged, such as running statistics, go back into the old ones."""
         places = [place for network in (self.gan.generator, self.gan.discriminator) for _, *place in network.places()]
         before = [getattr(*place) for place in places]
-        metrics = type(self.gan).step(self.gan, x)
-        for place, old in zip(places, before):
-            if getattr(*place) is not old:
-                old[...] = getattr(*place)
-                setattr(*place, old)
-        return metrics
+        try:
+            return type(self.gan).step(self.gan, x)
+        finally:
+            for place, old in zip(places, before):
+                if getattr(*place) is not old:
+                    old[...] = getattr(*place)
+                    setattr(*place, old)
 
     def _capture(self, x):
+        """Note the step; nothing of it is done yet.  TinyganError, and the game has lost its step, where CUDA refuses."""
         self.pool, stream = self.cupy.cuda.MemoryPool(), self.cupy.cuda.Stream(non_blocking=True)
         self.products.follow(stream)
         with self.cupy.cuda.using_allocator(self.pool.malloc), stream:
@@ -169,6 +169,8 @@ class _Graph:
                 self.names, self.metrics = list(metrics), self.cupy.empty(len(metrics), self.dtype)
                 for i, value in enumerate(metrics.values()):
                     self.metrics[i] = value
+            except Exception as error:
+                raise TinyganError(f"this round cannot be captured as a CUDA graph ({error}): train without --graph") from error
             finally:
                 self.graph = stream.end_capture()
         self.gradients = [(p, p.grad) for optimiser in _optimisers(self.gan) for p in optimiser.parameters]
