@@ -211,7 +211,7 @@ def profile(folder, dry):
 def host(folder, dry):
     """FOLDER/host.json: what a step costs the host, on the emulation with a device that does nothing at all."""
     if not dry:
-        raise tg.TinyganError("got the part host without --dry, expected it with: only the emulation has a device that is idle")
+        raise tg.TinyganError("got the part host without --dry, expected it with: only the emulation's device can be idle")
     import cupy
     from cupy_on_cpu import emulation
     pool, found = cupy.cuda.MemoryPool.__base__(), {}      # CuPy's own, as on a GPU
@@ -227,7 +227,7 @@ def host(folder, dry):
                 ms = [_host_clock(play, STEPS)[0] for _ in range(ROUNDS)]
                 emulation.idle(False)
                 found[f"{model} {name}"] = {"ms": float(np.median(ms)), "least": min(ms), "most": max(ms), **counted}
-                print(f"{model} {name}: {np.median(ms):.2f} ms, {counted['launches']} launches, {counted['products']} products")
+                print(f"{model} {name}: {np.median(ms):.2f} ms; launches {counted['launches']}, products {counted['products']}")
     (folder / "host.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

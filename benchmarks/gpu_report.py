@@ -22,7 +22,7 @@ def main(arguments):
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args(arguments).folder
     if not (folder / "step.json").exists():
-        raise tg.TinyganError(f"got {folder}, which has no step.json, expected a folder of bash benchmarks/gpu.sh: run it first")
+        raise tg.TinyganError(f"got {folder} without step.json, expected a folder of bash benchmarks/gpu.sh: run it first")
     text = page(folder)
     (folder / "gpu.md").write_text(text, encoding="utf-8")
     picture(read(folder, "step")["rows"], folder / "gpu.png")
@@ -40,16 +40,17 @@ def page(folder):
     step, profile = read(folder, "step"), read(folder, "profile")
     dry = step["command"].endswith("--dry")
     versions = ", ".join(f"{name} {version}" for name, version in step["versions"].items())
-    lines = ["# tinygan on a GPU", "", f"`{step['command']}` on {step['date']}: **{step.get('card', 'no GPU was reached')}**, "
-             f"driver for CUDA {cuda.version(step['driver']) if 'driver' in step else '?'}, CuPy {step.get('cupy', '?')}, {versions}; {step['processor']}, "
+    card = (f"**{step['card']}**, driver for CUDA {cuda.version(step['driver'])}, CuPy {step['cupy']}" if "card" in step
+            else "**no GPU was reached**")
+    lines = ["# tinygan on a GPU", "", f"`{step['command']}` on {step['date']}: {card}, {versions}; {step['processor']}, "
              f"{step['cores']} cores.", ""]
     if dry:
         lines += ["**A dry run: no number here was measured on a GPU.** CuPy ran on the CPU (tests/cupy_on_cpu).", ""]
     lines += [f"- {part}: {ending(folder, part)}" for part in PARTS]
     lines += ["", "## One round of the game", "",
-              *table(("model", "batch", "", "ms", "least, most", "host hands it over in", "images/s"), map(row, step["rows"])), "",
-              "ms: by the device's events, the median; a CPU's by its own clock. tinygan draws its noise on the host and uploads "
-              "it with the batch each step; PyTorch's batch lies on the device, which draws its noise, too.",
+              *table(("model", "batch", "", "ms", "least, most", "host hands it over in", "images/s"), map(row, step["rows"])),
+              "", "ms: by the device's events, the median; a CPU's by its own clock. tinygan draws its noise on the host and "
+              "uploads it with the batch each step; PyTorch's batch lies on the device, which draws its noise, too.",
               *[f"{note}." for note in step["notes"]], "", "## Beside the roofline", "", roofline(step["rows"], dry)]
     for model in work.MODELS:
         if model in profile:
@@ -63,10 +64,13 @@ def page(folder):
 
 
 def ending(folder, part):
-    """The last two lines of what the part said: what came out, and its exit status."""
+    """The exit status of the part, and of tests the line before it, which counts them."""
     path = folder / f"{part}.txt"
-    said = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()] if path.exists() else ["was not run"]
-    return re.sub(r"^== \w+: ", "", said[-1]) + (f" (`{said[-2].strip('= ')}`)" if part in ("suite", "graphs") and len(said) > 1 else "")
+    if not path.exists():
+        return "was not run"
+    *_, result, status = [""] + [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    tests = f" (`{result.strip('= ')}`)" if part in ("suite", "graphs") else ""
+    return re.sub(r"^== \w+: ", "", status) + tests
 
 
 def row(line):

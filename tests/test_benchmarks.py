@@ -104,13 +104,14 @@ def test_recipes_get_equal_time(changes, share, expected):
 
 def test_the_page_of_a_gpu(tmp_path):
     """What gpu.sh leaves behind, even where a part did not end; a dry run says that it is one."""
-    rows = [{"model": model, "batch": batch, "name": name, "device ms": ms * batch / 32, "host ms": 4.0, "least": ms, "most": ms}
-            for model in ("seed", "small") for batch in (64, 256)
+    rows = [{"model": model, "batch": batch, "name": name, "device ms": ms * batch / 32, "host ms": 4.0,
+             "least": ms, "most": ms} for model in ("seed", "small") for batch in (64, 256)
             for name, ms in (("tinygan, CPU", 50.0), ("tinygan", 1.25), ("PyTorch", 1.5), ("PyTorch CUDA graph", 1.0))]
-    record = {"command": "bash benchmarks/gpu.sh FOLDER", "date": "2026-01-01", "processor": "a CPU", "cores": 4, "card": "a GPU",
-              "driver": 13020, "cupy": "14.2.0", "versions": {"python": "3.12"}, "rows": rows, "notes": []}
+    record = {"command": "bash benchmarks/gpu.sh FOLDER", "date": "2026-01-01", "processor": "a CPU", "cores": 4,
+              "card": "a GPU", "driver": 13020, "cupy": "14.2.0", "versions": {"python": "3.12"}, "rows": rows, "notes": []}
     (tmp_path / "suite.txt").write_text("...\n9 passed in 3.00s\n== suite: exit status 0 after 4 s\n")
-    kernels = [{"kernel": "void fused<float>(int)", "us": 300.0, "calls": 3.0}, {"kernel": "sgemm", "us": 100.0, "calls": 20.0}]
+    kernels = [{"kernel": "void fused<float>(int)", "us": 300.0, "calls": 3.0},
+               {"kernel": "sgemm", "us": 100.0, "calls": 20.0}]
     (tmp_path / "profile.json").write_text(json.dumps({"small": kernels, "notes": []}))
     for command in (record["command"], record["command"] + " --dry"):
         (tmp_path / "step.json").write_text(json.dumps(record | {"command": command}))

@@ -36,12 +36,16 @@ ALIGNED = 64            # numbers: where an array may begin
 
 def obstacle(gan):
     """Why the steps of this game cannot be captured; "" if they can."""
-    strangers = {type(module).__name__ for network in (gan.generator, gan.discriminator) for module in network.modules()
+    networks = gan.discriminator, gan.generator
+    strangers = {type(module).__name__ for network in networks for module in network.modules()
                  if type(module).__module__ != "tinygan.layers"}
+    left_out = any({p for p in network.parameters() if p.requires_grad} - set(optimiser.parameters)
+                   for network, optimiser in zip(networks, _optimisers(gan)))
     checks = {"the game is not on a GPU": backend.device_of(gan.g_optimizer.parameters[0].data) == "cpu",
               "the gradient penalty draws random numbers in the middle of a step": gan.rules.gradient_penalty,
-              "only Adam's rate may change within a graph": {type(optimiser).__name__ for optimiser in _optimisers(gan)} != {"Adam"},
+              "only Adam's rate may change within a graph": {type(o).__name__ for o in _optimisers(gan)} != {"Adam"},
               f"what {', '.join(sorted(strangers))} does on the host would not be repeated": strangers,
+              "gradients would add up that no optimiser empties: freeze what it leaves out": left_out,
               "a group shares the batch": group.current().size > 1, "the plain kernels are to run": is_plain()}
     return next((reason for reason, found in checks.items() if found), "")
 
@@ -51,7 +55,7 @@ def _optimisers(gan):
 
 
 class Captured:
-    """gan.step, replayed where it can be and played as ever where it cannot (obstacle)."""
+    """gan.step, replayed where it can be and played as ever where it cannot (obstacle), or where the batch is no NumPy array."""
 
     def __init__(self, gan):
         self.gan, self.products, self.known, self.graphs = gan, None, None, {}
@@ -67,16 +71,14 @@ class Captured:
             self.graphs.clear()
         one = self.graphs.pop(kind, None)           # one that fails does not come back
         metrics = one.play(real_batch) if one else (one := _Graph(gan, self.products)).rehearse(real_batch)
-        self.graphs[kind], self.known = one, self._identity()
-        if self.known != now:           # the step itself exchanged an array, as the first one of a game that was moved
-            self.graphs.clear()
+        self.graphs[kind], self.known = one, now    # as it was before: a step that exchanged an array was no rehearsal
         return metrics
 
     def _identity(self):
         """All that a graph takes for granted: settings, and arrays that must stay the same ones."""
         gan = self.gan
         networks = gan.generator, gan.discriminator, gan.averaged
-        settings = [gan.rules, gan.loss, *((o.betas, o.eps) for o in _optimisers(gan)),
+        settings = [gan.rules, gan.loss, *map(repr, networks), *((o.betas, o.eps) for o in _optimisers(gan)),
                     *(module.training for network in networks[:2] for module in network.modules()),
                     *(p.requires_grad for o in _optimisers(gan) for p in o.parameters)]
         arrays = [array for network in networks for array in network.arrays()]
@@ -170,7 +172,7 @@ class _Graph:
                 for i, value in enumerate(metrics.values()):
                     self.metrics[i] = value
             except Exception as error:
-                raise TinyganError(f"this round cannot be captured as a CUDA graph ({error}): train without --graph") from error
+                raise TinyganError(f"a round cannot be captured as a CUDA graph ({error}): train without --graph") from error
             finally:
                 self.graph = stream.end_capture()
         self.gradients = [(p, p.grad) for optimiser in _optimisers(self.gan) for p in optimiser.parameters]
