@@ -161,7 +161,7 @@ class SpectralNorm(Module):
 
     def _iterate(self):
         weight = self.layer.weight.data
-        matrix, times = weight.reshape(-1, weight.shape[-1]), product(backend.array_module(weight))
+        matrix, times = weight.reshape(-1, weight.shape[-1]), product(weight)
         self.v = _unit(times(matrix, self.u))
         self.u = _unit(times(matrix.T, self.v))
 

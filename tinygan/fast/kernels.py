@@ -38,9 +38,9 @@ def _one_launch(kernel, array):
     return _fused[kernel]
 
 
-def product(xp):
-    """The function matmul(a, b, out=None) of this library, or the one that a graph can hold."""
-    return getattr(capture, "matmul", xp.matmul)
+def product(array):
+    """The function matmul(a, b, out=None) of the array's library, or the one that a graph can hold."""
+    return getattr(capture, "matmul", array_module(array).matmul)
 
 
 def elementwise(kernel, *arrays, columns=(), numbers=(), moving=()):
