@@ -64,14 +64,14 @@ class Module:
         """All that is trained or was, in definition order: weight before bias, gamma before beta."""
         return [parameter for _, parameter in self.named_parameters()]
 
-    def places(self):
+    def _places(self):
         """(name, owner, attribute) of every array of the state, which is owner.attribute: parameters first, then buffers."""
         return [(name, parameter, "data") for name, parameter in self.named_parameters()] + [
             (prefix + name, module, name) for module, prefix in self.named_modules().items() for name in module.buffers]
 
     def named_arrays(self):
         """[(name, array)] of all parameters, then of all buffers."""
-        return [(name, getattr(owner, attribute)) for name, owner, attribute in self.places()]
+        return [(name, getattr(owner, attribute)) for name, owner, attribute in self._places()]
 
     def arrays(self):
         """The same without the names."""
@@ -95,7 +95,7 @@ class Module:
 
     def _replace(self, new):
         """Put new(name, array) in the place of every array, and forget the gradients: they belong to what was there."""
-        for name, owner, attribute in self.places():
+        for name, owner, attribute in self._places():
             setattr(owner, attribute, new(name, getattr(owner, attribute)))
         for parameter in self.parameters():
             parameter.grad = None

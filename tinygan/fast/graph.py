@@ -150,7 +150,7 @@ class _Graph:
 
     def _step(self, x):
         """The game's own step. Arrays that it exchanged, such as running statistics, go back into the old ones."""
-        places = [place for network in (self.gan.generator, self.gan.discriminator) for _, *place in network.places()]
+        places = [place for network in (self.gan.generator, self.gan.discriminator) for _, *place in network._places()]
         before = [getattr(*place) for place in places]
         try:
             return type(self.gan).step(self.gan, x)
