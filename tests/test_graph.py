@@ -116,6 +116,15 @@ def test_memory_stays(counters):
     assert free[1:] == 3 * free[1:2]
 
 
+def test_few_kinds_of_steps_are_kept(monkeypatch):
+    monkeypatch.setattr(graph, "KINDS", 2)
+    gan, kept = game(True), []
+    for size in (3, 3, 4, 3, 4, 5, 5):          # the first is no rehearsal yet: Adam's arrays come to the device
+        gan.step(IMAGES[:size])
+        kept.append(len(gan.step.graphs))
+    assert kept == [1, 1, 2, 2, 2, 1, 1]
+
+
 def test_a_checkpoint_between_two_replays(tmp_path, same):
     ours, theirs = pair(averaging=0.9, decay_steps=15)
     for gan, name in ((ours, "ours"), (theirs, "theirs")):
