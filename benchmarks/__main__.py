@@ -2,7 +2,7 @@
 import argparse
 import sys
 
-from . import lessons, modes, recipes, report, stabilisers
+from . import gpu, gpu_report, lessons, modes, recipes, report, stabilisers
 from .layers import layers
 from .memory import memory
 from .scaling import scaling
@@ -11,7 +11,8 @@ from .workers import workers
 
 BENCHMARKS = {"gemm": gemm, "step": step, "layers": layers, "workers": workers, "scaling": scaling,
               "memory": memory}
-TRAININGS = {"modes": modes, "stabilisers": stabilisers, "recipes": recipes, "lessons": lessons}    # with their own options
+TRAININGS = {"modes": modes, "stabilisers": stabilisers, "recipes": recipes, "lessons": lessons,
+             "gpu": gpu, "gpu-report": gpu_report}                              # with their own options
 
 
 def main():

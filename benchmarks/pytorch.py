@@ -78,12 +78,13 @@ def network_of(network, size=None):
 
 
 class GAN:
-    """tinygan's step, line by line. memory_format: torch.contiguous_format or torch.channels_last."""
+    """tinygan's step, line by line. memory_format: torch.contiguous_format or torch.channels_last. capturable: by a
+    CUDA graph, as Adam counts its steps on the device then."""
 
-    def __init__(self, generator, discriminator, latent, memory_format, lr=2e-4, device="cpu"):
+    def __init__(self, generator, discriminator, latent, memory_format, lr=2e-4, device="cpu", capturable=False):
         self.G = network_of(generator).to(device, memory_format=memory_format)
         self.D = network_of(discriminator, 28).to(device, memory_format=memory_format)
-        self.g_adam, self.d_adam = (torch.optim.Adam(network.parameters(), lr=lr, betas=(0.5, 0.999))
+        self.g_adam, self.d_adam = (torch.optim.Adam(network.parameters(), lr=lr, betas=(0.5, 0.999), capturable=capturable)
                                     for network in (self.G, self.D))
         self.latent, self.device, self.memory_format = latent, device, memory_format
 

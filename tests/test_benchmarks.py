@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import tinygan as tg
-from benchmarks import emoji, lessons, recipes, report, shapes, trainings
+from benchmarks import emoji, gpu_report, lessons, recipes, report, shapes, trainings
 from tinygan import models
 from tinygan.run import presets
 
@@ -108,3 +108,27 @@ def test_the_preset_is_the_recipe():
 def test_recipes_get_equal_time(changes, share, expected):
     assert recipes.steps({**recipes.OLD, **changes}, share) == expected
     assert recipes.steps({**recipes.OLD, "width": 64}, 1) < 3000 / 3        # most products grow with the square
+
+
+def test_the_page_of_a_gpu(tmp_path):
+    """What gpu.sh leaves behind, even where a part did not end; a dry run says that it is one."""
+    rows = [{"model": model, "batch": batch, "name": name, "device ms": ms * batch / 32, "host ms": 4.0,
+             "least": ms, "most": ms} for model in ("seed", "small") for batch in (64, 256)
+            for name, ms in (("tinygan, CPU", 50.0), ("tinygan", 1.25), ("PyTorch", 1.5), ("PyTorch CUDA graph", 1.0))]
+    record = {"command": "bash benchmarks/gpu.sh FOLDER", "date": "2026-01-01", "processor": "a CPU", "cores": 4,
+              "card": "a GPU", "driver": 13020, "cupy": "14.2.0", "versions": {"python": "3.12"}, "rows": rows, "notes": []}
+    (tmp_path / "suite.txt").write_text("...\n9 passed in 3.00s\n== suite: exit status 0 after 4 s\n")
+    kernels = [{"kernel": "void fused<float>(int)", "us": 300.0, "calls": 3.0},
+               {"kernel": "sgemm", "us": 100.0, "calls": 20.0}]
+    (tmp_path / "profile.json").write_text(json.dumps({"small": kernels, "notes": []}))
+    for command in (record["command"], record["command"] + " --dry"):
+        (tmp_path / "step.json").write_text(json.dumps(record | {"command": command}))
+        gpu_report.main([str(tmp_path)])
+        text = (tmp_path / "gpu.md").read_text()
+        for line in ("**a GPU**, driver for CUDA 13.2, CuPy 14.2.0", "- suite: exit status 0 after 4 s (`9 passed in 3.00s`)",
+                     "- train: was not run", "| seed | 64 | tinygan | 2.50 | 1.25, 1.25 | 4.00 ms | 25,600 |",
+                     "| `fused` | 300 | 75% | 3 |", "All together: 400 µs a step."):
+            assert line in text
+        assert ("no number here was measured on a GPU" in text) == command.endswith("--dry")
+        assert ("PyTorch CUDA graph 2.00 ms" in text) != command.endswith("--dry")        # beside the roofline
+    assert (tmp_path / "gpu.png").stat().st_size > 10_000

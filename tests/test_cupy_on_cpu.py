@@ -238,6 +238,106 @@ assert direction in sentence(lambda: runtime.memcpy(host.ctypes.data, x.data.ptr
 """)
 
 
+CAPTURE = """
+def sentence(action):
+    try:
+        action()
+    except (RuntimeError, NotImplementedError) as error:
+        return str(error)
+
+def captured(action):
+    with cupy.cuda.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        try:
+            action()
+        finally:
+            graph = stream.end_capture()
+    return graph
+"""
+
+
+def test_a_graph_does_at_each_launch_what_was_captured():
+    """Launches, copies, fillings and products, with the numbers that they were told; nothing while it is captured."""
+    emulated(CAPTURE + """
+import ctypes
+x, y, n = cupy.arange(3, dtype="float32"), cupy.zeros(3, "float32"), 2.0
+number, a, b = cupy.full(1, 10, "float32"), cupy.eye(3, dtype="float32") * 2, cupy.full((3, 3), 7, "float32")
+workspace, cublas, handle = cupy.empty(1 << 20, "uint8"), ctypes.CDLL("libcublas.so.13"), ctypes.c_void_p()
+cublas.cublasCreate_v2(ctypes.byref(handle))
+one, zero, pointer = ctypes.c_float(1), ctypes.c_float(0), ctypes.c_void_p
+
+def product(out, workspace=workspace):
+    cublas.cublasSetStream_v2(handle, pointer(cupy.cuda.get_current_stream().ptr))
+    if workspace is not None:
+        cublas.cublasSetWorkspace_v2(handle, pointer(workspace.data.ptr), ctypes.c_size_t(1 << 20))
+    return cublas.cublasSgemm_v2(handle, 0, 0, 3, 3, 3, ctypes.byref(one), pointer(a.data.ptr), 3, pointer(b.data.ptr), 3,
+                                 ctypes.byref(zero), pointer(out.data.ptr), 3)
+
+def work():
+    global x, n
+    x += n                                  # the number as it is now
+    x += number                             # as it will be, in the array
+    y.data.copy_from_device_async(x.data, 12)
+    b.data.memset_async(0, 36)
+    b[0, 0] = 5
+    assert product(a) == 0
+
+cupy.add(x, 0.0 * x, out=x)
+emulation.reset()
+graph, n = captured(work), 1000.0
+assert x.get().tolist() == [0, 1, 2] and a[0, 0] == 2
+number[0] = 20
+before = emulation.counters()
+graph.launch()
+number[0] = 30
+graph.launch()
+assert x.get().tolist() == y.get().tolist() == [54, 55, 56], x
+assert a[0, 0] == 2 * 5 * 5 and b.sum() == 5
+assert emulation.counters()["graphs"] == 2 and emulation.counters()["products"] == 1
+assert captured(lambda: product(a, None) == 0 or print("refused")) is not None
+""") == "refused"
+
+
+def test_what_a_graph_must_not_hold_is_refused():
+    emulated(CAPTURE + """
+x, host = cupy.ones((3, 3)), np.ones(3)
+stream = cupy.cuda.Stream(non_blocking=True)
+
+def elsewhere():
+    with cupy.cuda.Stream.null:
+        x + 1
+
+for action, part in {
+        lambda: x @ x: "cuBLAS API during stream capture", lambda: x.get(): "D2H transfers are disallowed",
+        lambda: cupy.asarray(host): "H2D transfers are disallowed", lambda: float(x[0, 0]): "D2H",
+        lambda: cupy.cuda.Device().synchronize(): "waiting for the device while", lambda: stream.synchronize(): "waiting",
+        lambda: cupy.cuda.runtime.memcpyAsync(x.data.ptr, host.ctypes.data, 24, 1, cupy.cuda.get_current_stream().ptr):
+        "from the host or to it", elsewhere: "a launch on another stream"}.items():
+    found = []
+    captured(lambda: found.append(sentence(action)))
+    assert part in str(found[0]), found
+assert "the default stream cannot capture" in sentence(lambda: cupy.cuda.runtime.streamBeginCapture(0))
+""")
+
+
+def test_a_graph_whose_memory_others_have_is_refused_or_poisoned():
+    emulated(CAPTURE + """
+x, out = cupy.arange(4.0), cupy.zeros(4)
+graph = captured(lambda: cupy.add(2 * x, 1, out=out))               # what 2·x was is free by now
+assert "a graph whose memory was freed" in sentence(graph.launch)
+
+pool = cupy.cuda.MemoryPool()
+with cupy.cuda.using_allocator(pool.malloc):
+    kept = []
+    graph = captured(lambda: (cupy.add(2 * x, 1, out=out), kept.append(cupy.empty(4))))
+    graph.launch()
+    assert out.get().tolist() == [1, 3, 5, 7] and cupy.isnan(kept[0]).all()
+    kept[0][:] = 1
+    graph.launch()
+    assert cupy.isnan(kept[0]).all()                                # nothing is left of the last time
+""")
+
+
 def test_what_is_not_emulated_says_so():
     emulated("""
 x = cupy.arange(6.0)

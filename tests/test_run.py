@@ -458,3 +458,8 @@ def test_wrong_usage_ends_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2 and "usage: tinygan" in capsys.readouterr().err
+
+
+def test_graphs_without_a_gpu_are_a_word_and_no_more(tmp_path, no_pictures, capsys):
+    run.train("ring", tmp_path / "run", steps=1, device="cpu", workers=1, graph=True)
+    assert "graph: none, as the game is not on a GPU\n" in capsys.readouterr().out

@@ -23,7 +23,7 @@ from .run.presets import CHANGEABLE, PRESETS, STUDIES
 from .training import GAN
 from .umpire import Rules
 
-RESUMED = {"resume", "steps", "data", "device", "workers", "quiet", "score_every", "save_every", *CHANGEABLE}
+RESUMED = {"resume", "steps", "data", "device", "workers", "quiet", "score_every", "save_every", "graph", *CHANGEABLE}
 SAMPLE_FORMATS = (".png", ".npy", ".npz")
 EXAMPLES = """examples:
   tinygan train                        train on digits, write runs/digits/
@@ -96,6 +96,7 @@ def _parser():
                        help="where to compute: auto, cpu or cuda (auto)")
     train.add_argument("--workers", type=_workers, metavar="N",
                        help="processes that share a batch, or auto, mpi (auto)")
+    train.add_argument("--graph", action="store_true", help="on a GPU: a round as one CUDA graph (untried on one)")
     train.add_argument("--save-every", type=int, metavar="N", help="steps between checkpoints (one every 20 seconds)")
     train.add_argument("--score-every", type=int, metavar="N", help="steps between scores; best.npz keeps the best (never)")
     train.add_argument("--resume", type=Path, metavar="DIR",
@@ -214,11 +215,11 @@ def _train(options):
             raise TinyganError(f"got --resume with {', '.join(fixed)}, which only a new run can have, expected what may "
                                "change, such as --steps and --g-lr: leave out what is fixed")
         run.resume(options.resume, options.steps, options.data, options.device, options.quiet, options.workers, stabilisers,
-                   options.score_every, options.save_every)
+                   options.score_every, options.save_every, options.graph)
         return
     run.train(options.preset, options.out, options.steps, options.batch_size, options.seed or 0, options.data,
               options.device, options.overwrite, options.quiet, stabilisers, options.workers or "auto", network,
-              options.score_every, options.save_every)
+              options.score_every, options.save_every, options.graph)
 
 
 def _lesson(options):

@@ -64,11 +64,11 @@ def _about_the_driver():
     supported, needed = cupy.cuda.runtime.driverGetVersion(), cupy.cuda.runtime.runtimeGetVersion()
     if supported == 0:
         return f"CuPy finds no NVIDIA driver: install the driver of the GPU, {OR_CPU}"
-    return (f"the NVIDIA driver is too old: it supports CUDA {_version(supported)}, and the CuPy that is installed needs "
-            f"{_version(needed)}: update the driver, install the CuPy of an older CUDA (such as cupy-cuda12x), {OR_CPU}")
+    return (f"the NVIDIA driver is too old: it supports CUDA {version(supported)}, and the CuPy that is installed needs "
+            f"{version(needed)}: update the driver, install the CuPy of an older CUDA (such as cupy-cuda12x), {OR_CPU}")
 
 
-def _version(number):
+def version(number):
     """13020 → "13.2" """
     return f"{number // 1000}.{number % 1000 // 10}"
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import backend, conv
 from .errors import TinyganError, integer, plain_number, plain_padding, plain_sizes
-from .fast.kernels import fused
+from .fast.kernels import fused, product
 from .module import Module
 from .norm import batch_norm
 from .ops import leaky_relu, matmul, maxout, reshape, sigmoid, softplus, sqrt, tanh
@@ -161,9 +161,9 @@ class SpectralNorm(Module):
 
     def _iterate(self):
         weight = self.layer.weight.data
-        matrix = weight.reshape(-1, weight.shape[-1])
-        self.v = _unit(matrix @ self.u)
-        self.u = _unit(matrix.T @ self.v)
+        matrix, times = weight.reshape(-1, weight.shape[-1]), product(weight)
+        self.v = _unit(times(matrix, self.u))
+        self.u = _unit(times(matrix.T, self.v))
 
     def initialise(self, rng, std=None):
         self.layer.initialise(rng, std)

@@ -11,7 +11,7 @@ import numpy as np
 from .backend import array_module, is_number, number_like, same_kind
 from .errors import TinyganError, axes_of, beside, check_reshape, common_shape, order_of, terms
 from .fast import pick, pointwise
-from .fast.kernels import fused, total
+from .fast.kernels import fused, product, total
 from .tensor import Tensor, record
 
 
@@ -217,7 +217,7 @@ def matmul(a, b):
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise TinyganError(f"a matrix product of shapes {a.shape} and {b.shape}: expected (n, k) and (k, m)")
     same_kind(a.data, b.data)
-    return record(array_module(a.data).matmul(a.data, b.data), (a, lambda g, y: g @ b.T), (b, lambda g, y: a.T @ g))
+    return record(product(a.data)(a.data, b.data), (a, lambda g, y: g @ b.T), (b, lambda g, y: a.T @ g))
 
 
 def reshape(x, *shape):

@@ -189,7 +189,7 @@ class GAN:
             decay = min(self.rules.averaging, (1 + self.steps) / (10 + self.steps))
             now = dict(self.generator.named_arrays())
             for name, kept in self.averaged.named_arrays():
-                elementwise(_move_towards, kept, now[name], numbers=(1 - decay,))
+                elementwise(_move_towards, kept, now[name], moving=(1 - decay,))
 
     def _next_batch(self, total, batch_size):
         """The indices of the next batch. Each epoch passes through all images once, in a new order; an epoch's last few

@@ -32,7 +32,8 @@ REPLACED = {
         deviceGetAttribute getDeviceProperties memGetInfo
         malloc free hostAlloc freeHost memcpy memcpyAsync memset memsetAsync pointerGetMemoryType pointerGetAttributes
         streamCreate streamCreateWithFlags streamCreateWithPriority streamDestroy streamSynchronize streamQuery
-        streamWaitEvent streamIsCapturing streamGetPriority streamGetFlags
+        streamWaitEvent streamIsCapturing streamGetPriority streamGetFlags streamBeginCapture streamEndCapture
+        graphInstantiate graphUpload graphLaunch graphDestroy graphExecDestroy
         eventCreate eventCreateWithFlags eventDestroy eventRecord eventSynchronize eventQuery eventElapsedTime
         """.split(),
     "driver": """

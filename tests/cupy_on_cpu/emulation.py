@@ -46,6 +46,7 @@ def install(guard=False, backwards=False, nvrtc=(), cache=None):
     _cublas.emulation_products.restype = ctypes.c_uint64
     libraries.load("curand", "curand", store)
     _runtime = capsules.replace(store)
+    _cublas.emulation_note_with(_runtime.note)
     _runtime.emulation_configure(guard or _switched_on("GUARD"), backwards or _switched_on("BACKWARDS"))
 
     from . import kernels, refusals         # these import CuPy itself
@@ -60,7 +61,8 @@ def counters():
     products        calls to cuBLAS
     h2d, d2h, d2d   copies to the device, from it, within it; with h2d_bytes and d2h_bytes
     syncs           how often the host waited for the device
-    allocations     arrays that got memory (on a GPU most would come from CuPy's memory pool)"""
+    allocations     arrays that got memory (on a GPU most would come from CuPy's memory pool)
+    graphs          launches of a graph; what is in it was counted when it was captured"""
     return _runtime.emulation_counters() | {"products": _cublas.emulation_products()}
 
 
@@ -68,6 +70,11 @@ def reset():
     """Set all counters to 0."""
     _runtime.emulation_reset()
     _cublas.emulation_reset_products()
+
+
+def idle(on):
+    """Let the device do nothing, or work again: kernels and products return at once, and what a step takes is the host's time."""
+    _runtime.emulation_idle(on)
 
 
 def _setting(name):

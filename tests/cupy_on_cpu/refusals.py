@@ -17,6 +17,18 @@ def install():
     _refuse(cupy.random, RANDOM, "cupy.random.Generator (draw on the host and upload)")
     # Every array gets memory of its own, which is poisoned: in a pool's, last time's numbers would be luckily right.
     cupy.cuda.set_allocator(None)
+    cupy.cuda.MemoryPool = cupy.cuda.memory.MemoryPool = Poisoned
+
+
+class Poisoned(cupy.cuda.MemoryPool):
+    """A memory pool: what it hands out is NaN first, also what it hands out again. While a stream captures, that is a part
+    of the graph, so at each launch its memory starts as if others had had it in the meantime."""
+
+    def malloc(self, size):
+        memory = super().malloc(size)
+        if size:
+            memory.memset_async(0xFF, size)
+        return memory
 
 
 def _refuse(module, names, what):

@@ -8,6 +8,8 @@ walks the lines that the text explains.
     pointwise.py    LeakyReLU, Adam
     conv.py         the three maps of a convolution by matrix products
     norm.py         batch normalisation in two passes over the data each way
+    graph.py        on a GPU, a whole round of the game as one launch; it has no twin, as it plays the round itself
+    cublas.py       the matrix products that such a graph can hold
 """
 import threading
 from collections.abc import Iterator

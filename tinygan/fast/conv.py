@@ -18,7 +18,7 @@ import functools
 from dataclasses import dataclass
 
 from ..backend import array_module, between
-from .kernels import chunks, column_sums
+from .kernels import chunks, column_sums, product
 
 CACHE = 1 << 19          # numbers that the windows gathered at one time may hold, so that they stay in the cache
 
@@ -73,11 +73,11 @@ def _from_one_gather(x, w, g, geo, bias=None):
         windows = _gather(x[part], geo)
         if w is not None:
             rows = y[part].reshape(-1, D)                   # (n, I, J, D) → (n·I·J, D)
-            xp.matmul(windows, w.reshape(-1, D), out=rows)
+            product(x)(windows, w.reshape(-1, D), out=rows)
             if bias is not None:
                 rows += bias
         if g is not None:
-            w_gradient += xp.matmul(windows.T, g[part].reshape(-1, D))
+            w_gradient += product(x)(windows.T, g[part].reshape(-1, D))
     return y, None if g is None else w_gradient.reshape(K, K, C, D)
 
 
@@ -145,7 +145,7 @@ def _transpose_by_phase(g, w, geo, bias):
             windows = windows.reshape(-1, rows * q.taps * D)
             for p in down:
                 start = (p.offset - above) * q.taps * D
-                pixels = xp.matmul(windows[:, start:start + p.taps * q.taps * D], kernels[p, q])
+                pixels = product(g)(windows[:, start:start + p.taps * q.taps * D], kernels[p, q])
                 pixels = pixels.reshape(-1, lines, q.count, C)[:, :p.count]      # (n·lines·count, C) → (n, ·, ·, C)
                 target = x[part, p.phase::S, q.phase::S]
                 if bias is None:
@@ -165,7 +165,7 @@ def _paint(g, w, geo, bias):
     (above, below), (begin, end) = _span(down), _span(across)
 
     for part in chunks(g, _images(I * J * (K * K + D))) if down and across else ():
-        paint = xp.matmul(w.reshape(-1, D), g[part].reshape(-1, D).T)     # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
+        paint = product(g)(w.reshape(-1, D), g[part].reshape(-1, D).T)     # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
         padded = between(paint.reshape(-1, I, J, 1), (above, below), (begin, end))
         padded = padded.reshape(K, K, -1, below - above, end - begin)
         a, b, n, i, j = padded.strides

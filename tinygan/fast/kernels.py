@@ -6,12 +6,14 @@ which takes the arrays' dtype. The blocks depend on shapes alone, and their sums
 """
 import functools
 import operator
+import threading
 
 from ..backend import array_module, device_of
 
 BLOCK = 1 << 17       # numbers in one block: a few such blocks fit in a core's cache
 
 _fused = {}           # kernel: what cupy.fuse has compiled of it
+capture = threading.local()     # while a step is captured as a graph or replayed (graph.py): .matmul, .feed, .replaying
 
 
 def chunks(array, size):
@@ -23,8 +25,7 @@ def chunks(array, size):
 
 def fused(kernel, *arrays, numbers=()):
     """kernel(*arrays, *numbers), in one go."""
-    kernel = _one_launch(kernel, arrays[0])
-    return kernel(*arrays, *[arrays[0].dtype.type(number) for number in numbers])
+    return _one_launch(kernel, arrays[0])(*arrays, *map(arrays[0].dtype.type, numbers))
 
 
 def _one_launch(kernel, array):
@@ -37,18 +38,29 @@ def _one_launch(kernel, array):
     return _fused[kernel]
 
 
-def elementwise(kernel, *arrays, columns=(), numbers=()):
-    """kernel(*arrays, *columns, *numbers), which writes into the first array, and into others that are contiguous.
+def product(array):
+    """The function matmul(a, b, out=None) of the array's library, or the one that a graph can hold."""
+    return getattr(capture, "matmul", array_module(array).matmul)
 
-    arrays: of one shape. columns: arrays (C,) that broadcast along their last axis."""
+
+def elementwise(kernel, *arrays, columns=(), numbers=(), moving=()):
+    """kernel(*arrays, *columns, *numbers, *moving), which writes into the first array, and into others that are contiguous.
+
+    arrays: of one shape. columns: arrays (C,) that broadcast along their last axis. moving: numbers that change from step to
+    step; a graph reads them from the device."""
+    numbers = [*map(arrays[0].dtype.type, numbers), *map(getattr(capture, "feed", arrays[0].dtype.type), moving)]
+    if moving and getattr(capture, "replaying", False):
+        return
     if not arrays[0].flags.c_contiguous:            # its blocks would be copies: nothing would be written
-        return fused(kernel, *arrays, *columns, numbers=numbers)
+        _one_launch(kernel, arrays[0])(*arrays, *columns, *numbers)
+        return
     for _ in _block_by_block(kernel, arrays, columns, numbers):
         pass
 
 
 def sums_of_rows(kernel, *arrays, columns=(), numbers=()):
     """For a kernel that returns arrays of that shape, as a tuple: Σ of each over all axes but the last."""
+    numbers = [*map(arrays[0].dtype.type, numbers)]
     sums = [[_add_rows(block) for block in blocks] for blocks in _block_by_block(kernel, arrays, columns, numbers)]
     return [functools.reduce(operator.add, parts) for parts in zip(*sums)]
 
@@ -56,7 +68,6 @@ def sums_of_rows(kernel, *arrays, columns=(), numbers=()):
 def _block_by_block(kernel, arrays, columns, numbers):
     """What the kernel returns for each block: of a matrix (M, C), or of a flat array where there are no columns."""
     width = len(columns[0]) if columns else 1
-    numbers = [arrays[0].dtype.type(number) for number in numbers]
     rows = [array.reshape(-1, width) if columns else array.reshape(-1) for array in arrays]
     kernel = _one_launch(kernel, arrays[0])
     for part in chunks(rows[0], BLOCK // width) or [slice(0)]:
@@ -65,10 +76,10 @@ def _block_by_block(kernel, arrays, columns, numbers):
 
 def _add_rows(rows):
     """Σ over the rows of an array (M, C), as a product with ones: BLAS adds columns faster than a sum along them does."""
-    return _ones(array_module(rows), len(rows), rows.dtype) @ rows
+    return getattr(capture, "matmul", operator.matmul)(_ones(array_module(rows), len(rows), rows.dtype), rows)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.cache                # for good: a captured graph goes on reading them
 def _ones(xp, length, dtype):
     return xp.ones(length, dtype)
 

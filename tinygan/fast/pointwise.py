@@ -24,7 +24,7 @@ def adam(theta, g, m, v, lr, betas, eps, t):
     beta1, beta2 = betas
     # m̂/(√v̂ + ε) = m·a / (√v·b + ε), the corrections being plain numbers
     a, b = 1 / (1 - beta1 ** t), 1 / np.sqrt(1 - beta2 ** t)
-    elementwise(_adam, theta, g, m, v, numbers=(beta1, 1 - beta1, beta2, 1 - beta2, b, eps, lr * a))
+    elementwise(_adam, theta, g, m, v, numbers=(beta1, 1 - beta1, beta2, 1 - beta2, eps), moving=(b, lr * a))
 
 
 # Their kernels
@@ -41,7 +41,7 @@ def leaky_backward(out, y, g, slope):
     out *= g
 
 
-def _adam(theta, g, m, v, beta1, rest1, beta2, rest2, b, eps, lr):
+def _adam(theta, g, m, v, beta1, rest1, beta2, rest2, eps, b, lr):
     """Adam's kernel, in one array besides the four."""
     xp = array_module(theta)
     step = g * rest1

@@ -34,6 +34,7 @@ from .. import data, group, summary, umpire
 from ..backend import available, device_of
 from ..cuda import explained
 from ..errors import Diverged, TinyganError, WorkerLost, brief, integer, seed_of
+from ..fast.graph import Captured, obstacle
 from ..look import diagnosis
 from ..look.files import write_text
 from ..training import GAN
@@ -48,7 +49,8 @@ from .scores import ENOUGH, Scores, drawn
 @audible()
 @explained()
 def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
-          overwrite=False, quiet=False, stabilisers=None, workers="auto", network=None, score_every=None, save_every=None):
+          overwrite=False, quiet=False, stabilisers=None, workers="auto", network=None, score_every=None, save_every=None,
+          graph=False):
     """Train preset `name`, or play that study, and write the run folder, by default runs/NAME; returns its Path.
 
     name: by default "pictures" for data that are not MNIST's files, and "digits" else.
@@ -56,7 +58,7 @@ def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=
     of GAN. network: {"size", "channels", "width", "latent": number}, for the presets that make networks of any size.
     workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started.
     score_every: steps from one score of the samples to the next (never). save_every: steps from one checkpoint to the next
-    (every 20 seconds).
+    (every 20 seconds). graph: each round as one CUDA graph (fast/graph.py), where that can be.
     Ctrl-C and SIGTERM end the training after the current step; the results so far are written, then Stopped is raised.
     TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, for an
     option that the preset has no use for, and if the training diverges: the last good checkpoint stays."""
@@ -85,6 +87,7 @@ def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=
             network |= {"size": real.shape[1], "channels": real.shape[3]}
         gan = stabilised(preset.build(seed, **network), seed, **(stabilisers or {})).to(device)
         umpire.check_images(gan, real, batch_size)
+        _capture(gan, graph, say)
         every = _every(score_every, save_every, steps, real)
         team.first(lambda: stack.enter_context(prepared(folder, overwrite)))
         config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
@@ -140,10 +143,10 @@ def _study(name, folder, steps, seed, overwrite, say):
 @audible()
 @explained()
 def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, workers=None, stabilisers=None,
-           score_every=None, save_every=None):
+           score_every=None, save_every=None, graph=False):
     """Go on with the run in `folder` until it has `steps` steps in all, by default the number that it was started with.
 
-    workers: by default as many as it had; with another number the bytes differ.
+    workers: by default as many as it had; with another number the bytes differ. graph: as for train().
     stabilisers: {name: value} of presets.CHANGEABLE, from here on. config.json remembers what was changed after which step.
     TinyganError for a folder without a run, a damaged one, other data than it was begun with, fewer steps than it has, or
     a stabiliser that only a new run can have."""
@@ -181,6 +184,7 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, wor
         say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")
         if new:
             say(f"from here on: {', '.join(f'{name} {value}' for name, value in new.items())}")
+        _capture(gan, graph, say)
         return _play(folder, config, gan, real, Frames(gan, steps, real, folder / "frames.npz"), say, quiet)
 
 
@@ -225,6 +229,15 @@ def _play(folder, config, gan, real, frames, say, quiet):
     if stopped:
         raise stopped
     return folder
+
+
+def _capture(gan, graph, say):
+    """Play the game's rounds as CUDA graphs, if that was asked for and can be."""
+    if graph:
+        reason = obstacle(gan)
+        say(f"graph: none, as {reason}" if reason else "graph: each round is one CUDA graph")
+        if not reason:
+            gan.step = Captured(gan)
 
 
 def _choose(device):

@@ -8,4 +8,5 @@ struct launch {
     size_t shared_bytes;        /* shared memory whose size the launch decides */
     int backwards;              /* last block first, last thread first? */
     void **arguments;           /* the addresses of the kernel's arguments */
+    size_t *sizes;              /* NULL; or where to write the arguments' sizes, and no more is done */
 };

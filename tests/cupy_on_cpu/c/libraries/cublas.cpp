@@ -8,12 +8,17 @@
 
 namespace {
 
-enum { SUCCESS = 0, NOT_SUPPORTED = 15 };           // cublasStatus_t
+enum { SUCCESS = 0, ALLOCATION_FAILED = 3, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };         // cublasStatus_t
 enum { FLOAT = 0, DOUBLE = 1 };                     // cudaDataType
 
 std::atomic<uint64_t> calls{0};                     // CuPy calls cuBLAS without Python's lock
-void *stream;
-int math_mode, pointer_mode;
+int (*note)(intptr_t stream, int (*play)(void *), const void *arguments, size_t bytes, const intptr_t *addresses,
+            int count);                             // of runtime/graph.c
+
+struct Handle {
+    void *stream, *workspace;
+    int math_mode, pointer_mode;                    // where alpha and beta lie: here the device's memory is the host's
+};
 
 // C ← alpha · op(A) op(B) + beta · C,  op(A) (m, k), op(B) (k, n);  with beta = 0, C is not read.
 template <class T>
@@ -38,14 +43,42 @@ void product(bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, c
 
 // As many products as there are; A, B and C advance by their steps from one to the next.
 template <class T>
-int products(int count, bool transpose_a, bool transpose_b, int m, int n, int k, T alpha, const T *A, long lda,
-             long step_a, const T *B, long ldb, long step_b, T beta, T *C, long ldc, long step_c)
+struct Products {
+    int count;
+    bool transpose_a, transpose_b;
+    int m, n, k;
+    T alpha;
+    const T *A;
+    long lda, step_a;
+    const T *B;
+    long ldb, step_b;
+    T beta;
+    T *C;
+    long ldc, step_c;
+
+    static int play(void *address)
+    {
+        const Products &p = *(const Products *)address;
+        for (long i = 0; i < p.count; i++)
+            product(p.transpose_a, p.transpose_b, p.m, p.n, p.k, p.alpha, p.A + i * p.step_a, p.lda, p.B + i * p.step_b,
+                    p.ldb, p.beta, p.C + i * p.step_c, p.ldc);
+        return 0;
+    }
+};
+
+template <class T>
+int products(void *handle, Products<T> all)
 {
+    Handle &mine = *(Handle *)handle;
+    const intptr_t addresses[] = {(intptr_t)all.A, (intptr_t)all.B, (intptr_t)all.C, (intptr_t)mine.workspace};
     calls++;
-    for (long i = 0; i < count; i++)
-        product(transpose_a, transpose_b, m, n, k, alpha, A + i * step_a, lda, B + i * step_b, ldb, beta,
-                C + i * step_c, ldc);
-    return SUCCESS;
+    switch (note((intptr_t)mine.stream, Products<T>::play, &all, sizeof all, addresses, 4)) {
+    case 0: return Products<T>::play(&all);
+    // Without a workspace given to it, cuBLAS would take memory while the stream captures.
+    case 1: return mine.workspace ? SUCCESS : ALLOCATION_FAILED;
+    case 2: return SUCCESS;                         // the device is idle
+    default: return EXECUTION_FAILED;
+    }
 }
 
 }
@@ -62,14 +95,20 @@ void emulation_reset_products(void)
     calls = 0;
 }
 
+void emulation_note_with(void *function)
+{
+    note = (decltype(note))function;
+}
+
 int cublasCreate_v2(void **handle)
 {
-    *handle = &calls;                               // any address but 0
+    *handle = new Handle{};
     return SUCCESS;
 }
 
-int cublasDestroy_v2(void *)
+int cublasDestroy_v2(void *handle)
 {
+    delete (Handle *)handle;
     return SUCCESS;
 }
 
@@ -79,79 +118,87 @@ int cublasGetVersion_v2(void *, int *version)
     return SUCCESS;
 }
 
-int cublasSetStream_v2(void *, void *value)
+// The workspace goes back to cuBLAS's own with it.
+int cublasSetStream_v2(void *handle, void *value)
 {
-    stream = value;
+    ((Handle *)handle)->stream = value;
+    ((Handle *)handle)->workspace = nullptr;
     return SUCCESS;
 }
 
-int cublasGetStream_v2(void *, void **value)
+int cublasSetWorkspace_v2(void *handle, void *workspace, size_t)
 {
-    *value = stream;
+    ((Handle *)handle)->workspace = workspace;
     return SUCCESS;
 }
 
-int cublasSetMathMode(void *, int value)
+int cublasGetStream_v2(void *handle, void **value)
 {
-    math_mode = value;
+    *value = ((Handle *)handle)->stream;
     return SUCCESS;
 }
 
-int cublasGetMathMode(void *, int *value)
+int cublasSetMathMode(void *handle, int value)
 {
-    *value = math_mode;
+    ((Handle *)handle)->math_mode = value;
     return SUCCESS;
 }
 
-int cublasSetPointerMode_v2(void *, int value)
+int cublasGetMathMode(void *handle, int *value)
 {
-    pointer_mode = value;                           // where alpha and beta lie: here the device's memory is the host's
+    *value = ((Handle *)handle)->math_mode;
     return SUCCESS;
 }
 
-int cublasGetPointerMode_v2(void *, int *value)
+int cublasSetPointerMode_v2(void *handle, int value)
 {
-    *value = pointer_mode;
+    ((Handle *)handle)->pointer_mode = value;
     return SUCCESS;
 }
 
-int cublasSgemm_v2(void *, int ta, int tb, int m, int n, int k, const float *alpha, const float *A, int lda,
+int cublasGetPointerMode_v2(void *handle, int *value)
+{
+    *value = ((Handle *)handle)->pointer_mode;
+    return SUCCESS;
+}
+
+int cublasSgemm_v2(void *handle, int ta, int tb, int m, int n, int k, const float *alpha, const float *A, int lda,
                    const float *B, int ldb, const float *beta, float *C, int ldc)
 {
-    return products(1, ta, tb, m, n, k, *alpha, A, lda, 0, B, ldb, 0, *beta, C, ldc, 0);
+    return products<float>(handle, {1, ta != 0, tb != 0, m, n, k, *alpha, A, lda, 0, B, ldb, 0, *beta, C, ldc, 0});
 }
 
-int cublasDgemm_v2(void *, int ta, int tb, int m, int n, int k, const double *alpha, const double *A, int lda,
+int cublasDgemm_v2(void *handle, int ta, int tb, int m, int n, int k, const double *alpha, const double *A, int lda,
                    const double *B, int ldb, const double *beta, double *C, int ldc)
 {
-    return products(1, ta, tb, m, n, k, *alpha, A, lda, 0, B, ldb, 0, *beta, C, ldc, 0);
+    return products<double>(handle, {1, ta != 0, tb != 0, m, n, k, *alpha, A, lda, 0, B, ldb, 0, *beta, C, ldc, 0});
 }
 
-int cublasSgemmStridedBatched(void *, int ta, int tb, int m, int n, int k, const float *alpha,
+int cublasSgemmStridedBatched(void *handle, int ta, int tb, int m, int n, int k, const float *alpha,
                               const float *A, int lda, long long step_a, const float *B, int ldb, long long step_b,
                               const float *beta, float *C, int ldc, long long step_c, int count)
 {
-    return products(count, ta, tb, m, n, k, *alpha, A, lda, step_a, B, ldb, step_b, *beta, C, ldc, step_c);
+    return products<float>(handle, {count, ta != 0, tb != 0, m, n, k, *alpha, A, lda, step_a, B, ldb, step_b, *beta, C, ldc, step_c});
 }
 
-int cublasDgemmStridedBatched(void *, int ta, int tb, int m, int n, int k, const double *alpha,
+int cublasDgemmStridedBatched(void *handle, int ta, int tb, int m, int n, int k, const double *alpha,
                               const double *A, int lda, long long step_a, const double *B, int ldb, long long step_b,
                               const double *beta, double *C, int ldc, long long step_c, int count)
 {
-    return products(count, ta, tb, m, n, k, *alpha, A, lda, step_a, B, ldb, step_b, *beta, C, ldc, step_c);
+    return products<double>(handle, {count, ta != 0, tb != 0, m, n, k, *alpha, A, lda, step_a, B, ldb, step_b, *beta, C, ldc, step_c});
 }
 
-int cublasGemmStridedBatchedEx(void *, int ta, int tb, int m, int n, int k, const void *alpha,
+int cublasGemmStridedBatchedEx(void *handle, int ta, int tb, int m, int n, int k, const void *alpha,
                                const void *A, int type_a, int lda, long long step_a,
                                const void *B, int type_b, int ldb, long long step_b, const void *beta,
                                void *C, int type_c, int ldc, long long step_c, int count, int, int)
 {
     if (type_a == FLOAT && type_b == FLOAT && type_c == FLOAT)
-        return products(count, ta, tb, m, n, k, *(const float *)alpha, (const float *)A, lda, step_a,
-                        (const float *)B, ldb, step_b, *(const float *)beta, (float *)C, ldc, step_c);
+        return products<float>(handle, {count, ta != 0, tb != 0, m, n, k, *(const float *)alpha, (const float *)A, lda, step_a,
+                        (const float *)B, ldb, step_b, *(const float *)beta, (float *)C, ldc, step_c});
     if (type_a == DOUBLE && type_b == DOUBLE && type_c == DOUBLE)
-        return products(count, ta, tb, m, n, k, *(const double *)alpha, (const double *)A, lda, step_a,
-                        (const double *)B, ldb, step_b, *(const double *)beta, (double *)C, ldc, step_c);
+        return products<double>(handle, {count, ta != 0, tb != 0, m, n, k, *(const double *)alpha, (const double *)A, lda, step_a,
+                        (const double *)B, ldb, step_b, *(const double *)beta, (double *)C, ldc, step_c});
     return NOT_SUPPORTED;
 }
 

@@ -61,7 +61,7 @@ PyObject *runtime_getDeviceProperties(int device, int skip)
 PyObject *runtime_deviceSynchronize(int skip)
 {
     counters.syncs++;
-    Py_RETURN_NONE;
+    return outside_of_capture("waiting for the device");
 }
 
 /* Streams: a number that nobody else has. */
@@ -78,14 +78,13 @@ intptr_t runtime_streamCreateWithPriority(unsigned flags, int priority, int skip
 PyObject *runtime_streamDestroy(intptr_t stream, int skip) { Py_RETURN_NONE; }
 PyObject *runtime_streamQuery(intptr_t stream, int skip) { return PyLong_FromLong(0); }      /* 0: all is done */
 PyObject *runtime_streamWaitEvent(intptr_t stream, intptr_t event, int skip, void *optional) { Py_RETURN_NONE; }
-int runtime_streamIsCapturing(intptr_t stream, int skip) { return 0; }
 int runtime_streamGetPriority(intptr_t stream, int skip) { return 0; }
 unsigned runtime_streamGetFlags(intptr_t stream, int skip) { return 0; }
 
 PyObject *runtime_streamSynchronize(intptr_t stream, int skip)
 {
     counters.syncs++;
-    Py_RETURN_NONE;
+    return outside_of_capture("waiting for the device");
 }
 
 /* Events: the address of the time, in milliseconds, at which they were recorded. */
@@ -116,7 +115,7 @@ PyObject *runtime_eventRecord(intptr_t event, intptr_t stream, int skip)
 PyObject *runtime_eventSynchronize(intptr_t event, int skip)
 {
     counters.syncs++;
-    Py_RETURN_NONE;
+    return outside_of_capture("waiting for the device");
 }
 
 float runtime_eventElapsedTime(intptr_t start, intptr_t end, int skip)

@@ -4,6 +4,7 @@
 struct counters counters;
 int guard;
 int backwards;
+int idle;
 
 void emulation_configure(int with_guard, int in_reverse)
 {
@@ -11,9 +12,14 @@ void emulation_configure(int with_guard, int in_reverse)
     backwards = in_reverse;
 }
 
+void emulation_idle(int on)
+{
+    idle = on;
+}
+
 PyObject *emulation_counters(void)
 {
-    return Py_BuildValue("{s:K, s:K, s:K, s:K, s:K, s:K, s:K, s:K}",
+    return Py_BuildValue("{s:K, s:K, s:K, s:K, s:K, s:K, s:K, s:K, s:K}",
                          "launches", counters.launches,
                          "h2d", counters.h2d,
                          "d2h", counters.d2h,
@@ -21,7 +27,8 @@ PyObject *emulation_counters(void)
                          "h2d_bytes", counters.h2d_bytes,
                          "d2h_bytes", counters.d2h_bytes,
                          "syncs", counters.syncs,
-                         "allocations", counters.allocations);
+                         "allocations", counters.allocations,
+                         "graphs", counters.graphs);
 }
 
 void emulation_reset(void)

@@ -4,9 +4,11 @@
 #include "../launch.h"
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SUFFIX "__launch"
+#define ARGUMENTS 256                   /* of a kernel, at most */
 
 typedef int (*launcher)(const struct launch *);         /* returns 0 if all went well */
 
@@ -73,17 +75,68 @@ static const char *name_of(intptr_t kernel)
     return name;
 }
 
+/* A launch that a graph keeps: behind it lie the arguments, each at a place that any type can have. */
+struct kept {
+    launcher kernel;
+    struct launch launch;
+    int count;
+    size_t offsets[ARGUMENTS];
+};
+
+static size_t rounded_up(size_t size)
+{
+    return (size + 15) / 16 * 16;
+}
+
+static int play(void *address)
+{
+    struct kept *kept = address;
+    void *arguments[ARGUMENTS];
+    for (int i = 0; i < kept->count; i++)
+        arguments[i] = (char *)address + kept->offsets[i];
+    kept->launch.arguments = arguments;
+    return kept->kernel(&kept->launch);
+}
+
+static void note_launch(intptr_t stream, launcher kernel, const struct launch *launch)
+{
+    size_t sizes[ARGUMENTS], size = rounded_up(sizeof(struct kept));
+    struct launch question = *launch;
+    question.sizes = sizes;
+    struct kept kept = {kernel, *launch, kernel(&question), {0}};
+    intptr_t addresses[ARGUMENTS] = {0};    /* a pointer, or the array whose first field is one; or a number, never the like */
+    for (int i = 0; i < kept.count; i++) {
+        kept.offsets[i] = size;
+        size += rounded_up(sizes[i]);
+        if (sizes[i] >= sizeof *addresses)
+            memcpy(&addresses[i], launch->arguments[i], sizeof *addresses);
+    }
+    char *all = calloc(1, size);
+    memcpy(all, &kept, sizeof kept);
+    for (int i = 0; i < kept.count; i++)
+        memcpy(all + kept.offsets[i], launch->arguments[i], sizes[i]);
+    note(stream, play, all, size, addresses, kept.count);
+    free(all);
+}
+
 PyObject *driver_launchKernel(intptr_t kernel, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                               unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                               intptr_t stream, intptr_t arguments, intptr_t extra, int skip)
 {
     struct launch launch = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z},
-                            shared_bytes, backwards, (void **)arguments};
+                            shared_bytes, backwards, (void **)arguments, NULL};
     if (extra)
         return not_emulated("a launch with its arguments in one buffer");
     if (!within_limits(&launch))
         return failed("a launch whose grid, block or shared memory is empty or larger than a GPU allows");
+    if (captures(stream) < 0)
+        return outside_of_capture("a launch on another stream");
     counters.launches++;
+    if (captures(stream)) {
+        if (!idle)
+            note_launch(stream, (launcher)kernel, &launch);
+        Py_RETURN_NONE;
+    }
     if (((launcher)kernel)(&launch))
         return failed("only a part of a block came to a barrier: on a GPU it would wait for ever");
     if (guard && margins_damaged())

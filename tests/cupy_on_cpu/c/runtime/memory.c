@@ -121,6 +121,7 @@ PyObject *runtime_free(intptr_t address, int skip)
     struct block block = blocks[i];
     blocks[i] = blocks[--block_count];
     bytes_in_use -= block.size;
+    forget_addresses(block.start, block.size);
     if (block.mapping)
         munmap(block.mapping - FENCE, block.mapped + 2 * FENCE);
     else
@@ -146,8 +147,35 @@ PyObject *runtime_freeHost(intptr_t address, int skip)
 /* cudaMemcpyKind: one bit for each side that is the device, or "find out". */
 enum { TO_DEVICE = 1, FROM_DEVICE = 2, DEVICE_TO_DEVICE = 3, FIND_OUT = 4 };
 
-static PyObject *copy(intptr_t to, intptr_t from, size_t size, int kind)
+struct filling {
+    char *start;
+    int value;
+    size_t size;
+};
+
+static int fill(void *arguments)
 {
+    struct filling *filling = arguments;
+    memset(filling->start, filling->value, filling->size);
+    return 0;
+}
+
+struct copying {
+    char *to, *from;
+    size_t size;
+};
+
+static int move(void *arguments)
+{
+    struct copying *copying = arguments;
+    memmove(copying->to, copying->from, copying->size);
+    return 0;
+}
+
+/* A graph would read and write the host's memory at every launch, whatever lies there by then: that is refused. */
+static PyObject *copy(intptr_t to, intptr_t from, size_t size, int kind, intptr_t stream)
+{
+    struct copying copying = {(char *)to, (char *)from, size};
     if (size == 0)
         Py_RETURN_NONE;
     if (kind == FIND_OUT)
@@ -167,7 +195,10 @@ static PyObject *copy(intptr_t to, intptr_t from, size_t size, int kind)
     }
     if (kind == DEVICE_TO_DEVICE)
         counters.d2d++;
-    memmove((void *)to, (void *)from, size);
+    if (captures(stream) < 0 || (captures(stream) == 1 && kind != DEVICE_TO_DEVICE))
+        return outside_of_capture("a copy on another stream, or from the host or to it,");
+    if (!note(stream, move, &copying, sizeof copying, (intptr_t[]){to, from}, 2))
+        move(&copying);
     Py_RETURN_NONE;
 }
 
@@ -175,27 +206,32 @@ static PyObject *copy(intptr_t to, intptr_t from, size_t size, int kind)
 PyObject *runtime_memcpy(intptr_t to, intptr_t from, size_t size, int kind, int skip)
 {
     uint64_t before = counters.h2d + counters.d2h;
-    PyObject *result = copy(to, from, size, kind);
+    PyObject *result = copy(to, from, size, kind, 0);
     counters.syncs += counters.h2d + counters.d2h - before;
     return result;
 }
 
 PyObject *runtime_memcpyAsync(intptr_t to, intptr_t from, size_t size, int kind, intptr_t stream, int skip)
 {
-    return copy(to, from, size, kind);
-}
-
-PyObject *runtime_memset(intptr_t start, int value, size_t size, int skip)
-{
-    if (size && !inside_block(start, size))
-        return failed("cudaMemset outside of any array");
-    memset((void *)start, value, size);
-    Py_RETURN_NONE;
+    return copy(to, from, size, kind, stream);
 }
 
 PyObject *runtime_memsetAsync(intptr_t start, int value, size_t size, intptr_t stream, int skip)
 {
-    return runtime_memset(start, value, size, skip);
+    struct filling filling = {(char *)start, value, size};
+    if (size && !inside_block(start, size))
+        return failed("cudaMemset outside of any array");
+    int noted = note(stream, fill, &filling, sizeof filling, &start, 1);
+    if (noted < 0)
+        return outside_of_capture("a cudaMemset on another stream");
+    if (!noted)
+        fill(&filling);
+    Py_RETURN_NONE;
+}
+
+PyObject *runtime_memset(intptr_t start, int value, size_t size, int skip)
+{
+    return runtime_memsetAsync(start, value, size, 0, skip);
 }
 
 PyObject *runtime_memGetInfo(int skip)
