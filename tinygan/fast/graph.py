@@ -119,7 +119,7 @@ class _Graph:
                 self._capture(x)
             else:
                 self._on_the_host(x)
-        self.device[...] = self.cupy.asarray(self.host)
+        self.device.set(self.host)
         self.graph.launch()             # on the stream of everything else, so that all keeps its order
         metrics = self.metrics.copy()
         return {name: metrics[i] for i, name in enumerate(self.names)}

@@ -52,12 +52,11 @@ def small(seed, size=28, channels=1, width=32, latent=100, d_width=None, smalles
 def _recipe(seed, width=24, latent=32):
     """The default recipe, found by a search (benchmarks/results/recipes.md, where each part is also left out).
 
-    A small batch, a narrow network and a D that is narrower still buy many steps in the same time. Both networks go down to
-    2×2 pixels: what has no pixels left to copy must say what the whole digit is. Few numbers in z, 32, leave fewer places
-    between the digits. β₁ = 0: no step goes by gradients of a game that has moved on. R₁ (losses.py) holds D's slope at the
-    digits down, which D would else learn by heart, and with it rates of twice the usual 1e-3 stay stable; as it costs half a
-    step, it comes every 16th step alone, with 16 times the weight (Karras et al. 2020, "StyleGAN2", appendix B). The averaged
-    G leaves out how the weights wander from step to step."""
+    Both networks go down to 2×2 pixels: G has to say what the whole digit is before it paints a part of it. R₁ (losses.py)
+    holds D's slope at the digits down, which D would else learn by heart; as it costs half a step, it comes every 16th step
+    alone, with 16 times the weight (Karras et al. 2020, "StyleGAN2", appendix B). The averaged G leaves out how the weights
+    wander from step to step. β₁ = 0: no step goes by gradients of a game that has moved on. A narrow G, a D narrower still
+    and rates of twice the usual 1e-3 learn more in the same time; 16 digits and 32 numbers in z do as well as 32 and 100."""
     return small(seed, width=width, latent=latent, d_width=(2 * width + 2) // 3, smallest=2, lr=2e-3, betas=(0, 0.999),
                  averaging=0.995, r1=0.5, r1_every=16)
 
