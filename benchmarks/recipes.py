@@ -12,6 +12,9 @@ is that of 3,000 steps of the old recipe on 32 digits.
     7   RECIPE, its predecessors, and RECIPE without each of its parts are played from other seeds, before a second judge too:
         another network, from another seed.
 
+`width` and `d_width` are the channels of G and D at the full size, `smallest` is the side in pixels at which the networks stop
+halving it (models.dcgan), `latent` the numbers in z, `falling` a rate that falls to 0.
+
 One seed each in 1 to 6: differences of a few per cent mean nothing there. Both judges have seen all of MNIST's training digits.
 """
 import argparse
