@@ -81,11 +81,11 @@ def test_the_search_for_a_recipe(tmp_path, monkeypatch):
         for recipe in ones:
             part, = (part for part in recipe if recipe[part] != base.get(part))
             assert recipe[part] in space[part]
-    assert recipes.NARROW in together and recipes.RECIPE in deeper and len(deeper) == len(recipes.BESIDE)
+    assert recipes.NARROW in together and recipes.SHARP in deeper and len(deeper) == len(recipes.BESIDE)
     assert old == 3 * [recipes.OLD] and found == 5 * [recipes.FOUND] and new == 5 * [recipes.RECIPE]
     assert not {job["seed"] for given in jobs[6:] for job in given} & {job["seed"] for given in jobs[:6] for job in given}
     assert recipes.SECOND.read_text() == "MNIST" and all(job["judges"] == ["packaged", "second"] for job in jobs[-1])
-    assert {job["steps"] for job in jobs[8]} == {presets.PRESETS["digits"].steps} and len(without) == 2 * len(recipes.WITHOUT)
+    assert {job["steps"] for job in jobs[8]} == {presets.PRESETS["digits"].steps} and len(without) == 2 * (1 + len(recipes.WITHOUT))
     page = (tmp_path / "recipes.md").read_text()
     assert "| old | second | 3 | 1032.0 ± 0.0 | 70.0 ± 0.0 | 400 ± 0 | 1032.0 |" in page
     assert "| latent 16 | 7 | 516.0 | 70.0 | 400 |" in page and "| d_width 24 | 2 | 7 | 516.0 ± 0.0 |" in page
