@@ -264,7 +264,7 @@ def _pixels(text):
 
 def test_the_sheet_and_the_image_in_hand_are_gs():
     table = server.Table("digits")
-    z = np.random.default_rng(1).standard_normal((64, 100))
+    z = np.random.default_rng(1).standard_normal((64, table.game.gan.latent))
     table.look(sample=9)
     for hand in (z[9, :2], [1.5, -2.0]):
         table.look(z=list(hand))
