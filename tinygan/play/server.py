@@ -24,6 +24,7 @@ from threading import Condition, Thread
 from urllib.parse import unquote
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..errors import TinyganError, brief, integer, plain_number
 from ..look.page import framed
@@ -54,6 +55,11 @@ class Table:
             self.begin(scene)
 
     def run(self):
+        """Play until the end."""
+        with threadpool_limits(1, "blas"):      # the other core draws the page
+            self._run()
+
+    def _run(self):
         played = seen = time.monotonic()
         next_picture = self.publish()
         changed = False
