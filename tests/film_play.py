@@ -3,12 +3,11 @@ import base64
 import io
 import json
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 from PIL import Image
-from test_play import Browser
+from test_play import Browser, served
 
 from tinygan.play import server
 
@@ -18,10 +17,7 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 def film(scene, size, script):
     """The pictures of the page, of this width and height, after each part of the script: a number of rounds, or a button."""
     table = server.Table(scene)
-    with server.Door(table) as door, tempfile.TemporaryDirectory() as folder:
-        threading.Thread(target=door.serve_forever, daemon=True).start()
-        playing = threading.Thread(target=table.run)
-        playing.start()
+    with served(table) as door, tempfile.TemporaryDirectory() as folder:
         browser = Browser(folder)
         try:
             browser.open("about:blank")
@@ -40,9 +36,6 @@ def film(scene, size, script):
                 yield Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
         finally:
             browser.close()
-            table.ended = True
-            playing.join()
-            door.shutdown()
 
 
 def reduced(pictures, colours):

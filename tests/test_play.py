@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -347,19 +348,28 @@ def test_the_lines_are_the_programs_own_and_can_be_proved():
         lines.proof("os")
 
 
-@pytest.fixture
-def door():
-    table = server.Table("ring", alone=30)
-    table.game = game.Game(RING, **SMALL)
+@contextmanager
+def served(table):
+    """The table plays behind its door, each in a thread, until the block ends."""
     with server.Door(table) as door:
         door.daemon = threading.Thread(target=door.serve_forever, args=(0.01,), daemon=True)
         door.playing = threading.Thread(target=table.run, daemon=True)
         door.daemon.start(), door.playing.start()
+        try:
+            yield door
+        finally:
+            table.ended = True
+            door.playing.join(10)
+            door.shutdown()
+    assert not door.playing.is_alive()
+
+
+@pytest.fixture
+def door():
+    table = server.Table("ring", alone=30)
+    table.game = game.Game(RING, **SMALL)
+    with served(table) as door:
         yield door
-        table.ended = True
-        door.playing.join(10)
-        door.shutdown()
-        assert not door.playing.is_alive()
 
 
 def asked(door, method, place, body=None, **headers):

@@ -54,12 +54,8 @@ class Table:
         if not game:
             self.begin(scene)
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")      # the other core draws the page
     def run(self):
-        """Play until the end."""
-        with threadpool_limits(1, "blas"):      # the other core draws the page
-            self._run()
-
-    def _run(self):
         played = seen = time.monotonic()
         next_picture = self.publish()
         changed = False

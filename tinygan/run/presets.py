@@ -42,11 +42,14 @@ def _pictures(path, size=None, channels=None, say=None):
     return data.images(path, size, channels, say)
 
 
-def small(seed, size=28, channels=1, width=32, latent=100, d_width=None, smallest=4, lr=1e-3, betas=(0.5, 0.999), **rules):
-    """G of models.dcgan with `width`, D with d_width (`width` unless given), both with the same rates."""
-    (G, _), (_, D) = (models.dcgan(size, channels, latent, w, seed, smallest) for w in (width, d_width or width))
+def small(seed, size=28, channels=1, width=32, latent=100, d_width=None, smallest=4, lr=1e-3, betas=(0.5, 0.999),
+          averaging=0.99, **rules):
+    """The networks of models.dcgan, D with d_width channels where it is given, and both with the same rates."""
+    G, D = models.dcgan(size, channels, latent, width, seed, smallest)
+    if d_width:
+        D = models.dcgan(size, channels, latent, d_width, seed, smallest)[1]
     return GAN(G, D, latent, g_optimizer=Adam(G.parameters(), lr, betas), d_optimizer=Adam(D.parameters(), lr, betas),
-               seed=seed, **{"averaging": 0.99, **rules})
+               averaging=averaging, seed=seed, **rules)
 
 
 def _recipe(seed, width=24, latent=32):
