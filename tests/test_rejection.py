@@ -75,6 +75,14 @@ def test_d_likes_what_is_kept(on_a_line):
     assert D(on_a_line.sample(300)).mean() < half < few
 
 
+def test_the_chance_knows_nothing_of_the_noise(on_a_line, monkeypatch):
+    """A D that says the same of all keeps as many of the far z as of the near ones."""
+    monkeypatch.setattr(rejection, "BATCH", 20)
+    monkeypatch.setattr(OptimalD, "forward", lambda self, x: 0 * x)
+    z = (np.concatenate([rejection.sample(on_a_line, 8, 0.5, seed)[0] for seed in range(100)]) - 1) / 2
+    assert abs(z.mean()) < 0.1 and abs(z.std() - 1) < 0.1
+
+
 @pytest.mark.parametrize("keep", [0, 0.009, 1.1, -1, np.nan, True, "half"])
 def test_a_fraction_that_is_none_is_refused(keep):
     with pytest.raises(tg.TinyganError, match="got keep .*, expected"):
