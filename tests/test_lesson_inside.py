@@ -126,9 +126,14 @@ def test_the_gradient_is_weighed_on_ink_and_next_to_it(it, monkeypatch):
     two[:, 20, 20] = 1
     gan, it = Known(), lessons.Lesson(it.folder, None, (two, None), say=silent)
     gan.generate = lambda z: dots[:len(z)]
+    drawn = []
+    monkeypatch.setattr(inside.plots, "rows", lambda rows, *_: drawn.extend(rows))
     inside.gradient(it, gan)
     np.testing.assert_allclose([row.value for row in it.rows], [100 * part for part in (
         9 * 4 / (784 + 9 * 3), 9 / 784, (9 * 4 + 9) / (784 + 9 * 3), 18 / 784)], rtol=1e-5)
+    assert [name for name, _ in drawn] == ["sample", "∂D/∂x", "real", "∂D/∂x"]
+    for (_, images), shades in zip((drawn[0], drawn[2]), (drawn[1][1], drawn[3][1])):      # of which the largest is black
+        assert (images == (dots if images is drawn[0][1] else two)[:10]).all() and (shades == Known.D.weight / 2).all()
 
 
 def test_a_unit_is_switched_off_in_evaluation_mode(it, monkeypatch):
@@ -148,13 +153,18 @@ def test_a_unit_is_switched_off_in_evaluation_mode(it, monkeypatch):
         averaged = tg.Sequential(tg.Reshape(1, 1, 100), *(Mode() for _ in range(6)), Strong())
 
     monkeypatch.setattr(inside, "names", lambda images: ((images[:, 0, 0, 3] > 0).astype(int), None))
-    monkeypatch.setattr(inside.plots, "rows", lambda *_: None)
+    drawn = []
+    monkeypatch.setattr(inside.plots, "rows", lambda rows, *_: drawn.extend(rows))
     inside.unit(it, gan)
     z = np.abs(inside.gan_noise(it, 5, 100)).mean(axis=0)
     z[3] *= 50
     np.testing.assert_allclose([row.value for row in it.rows],
                                [z[3] / np.median(z), 100 * (inside.gan_noise(it, 5, 100)[:, 3] > 0).mean()], rtol=1e-5)
     assert not any(modes)
+    (_, painted), (name, off), (_, up), (_, difference) = drawn[:4]
+    assert name == "unit 3 off" and (off[..., 3] == 0).all()
+    np.testing.assert_allclose(up[..., 3], 3 * painted[..., 3], rtol=1e-6)
+    np.testing.assert_array_equal(painted + difference, off)
 
 
 def test_distances_to_the_nearest_training_digit(it):

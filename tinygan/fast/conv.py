@@ -68,8 +68,8 @@ def _from_one_gather(x, w, g, geo, bias=None):
     xp, K, C = array_module(x), geo.kernel, x.shape[3]
     D = (g if w is None else w).shape[3]
     y = None if w is None else xp.empty((len(x), *geo.steps, D), x.dtype)
-    w_gradient = None if g is None else xp.zeros((K * K * C, D), x.dtype)
-    for part in chunks(x, _images(geo.steps[0] * geo.steps[1] * K * K * C, 0 if g is None else K * K * C * D)):
+    w_gradient, size = None, _images(geo.steps[0] * geo.steps[1] * K * K * C, 0 if g is None else K * K * C * D)
+    for part in chunks(x, size) or [slice(0)]:              # of no images, the gradient is 0
         windows = _gather(x[part], geo)
         if w is not None:
             rows = y[part].reshape(-1, D)                   # (n, I, J, D) → (n·I·J, D)
@@ -77,7 +77,8 @@ def _from_one_gather(x, w, g, geo, bias=None):
             if bias is not None:
                 rows += bias
         if g is not None:
-            w_gradient += product(x)(windows.T, g[part].reshape(-1, D))
+            share = product(x)(windows.T, g[part].reshape(-1, D))
+            w_gradient = share if w_gradient is None else xp.add(w_gradient, share, out=w_gradient)
     return y, None if g is None else w_gradient.reshape(K, K, C, D)
 
 
@@ -125,10 +126,10 @@ def _transpose_by_phase(g, w, geo, bias):
 
     Classes with the same columns use the same windows, those with fewer rows a part of them."""
     xp, S, (C, D) = array_module(g), geo.stride, w.shape[2:]
-    x = xp.zeros((len(g), *geo.size, C), g.dtype)
     down, across = _phases(geo)
-    if bias is not None and len(across) * len(down) < S * S:
-        x += bias                                           # K < S: some pixels receive nothing else
+    x = xp.empty((len(g), *geo.size, C), g.dtype)
+    if len(across) * len(down) < S * S:
+        x[...] = 0 if bias is None else bias                # K < S: some pixels receive nothing else
     if not across or not down:
         return x
     lines, (above, _), (begin, end) = max(p.count for p in down), _span(down), _span(across)
@@ -174,7 +175,7 @@ def _paint(g, w, geo, bias):
                 painted = xp.lib.stride_tricks.as_strided(
                     padded[p.first:, q.first:, :, p.offset + p.taps - 1 - above:, q.offset + q.taps - 1 - begin:],
                     (p.taps, q.taps, padded.shape[2], p.count, q.count), (S * a - i, S * b - j, n, i, j))
-                x[part, p.phase::S, q.phase::S, 0] = painted.sum(axis=(0, 1))
+                painted.sum(axis=(0, 1), out=x[part, p.phase::S, q.phase::S, 0])
     if bias is not None:
         x += bias
     return x

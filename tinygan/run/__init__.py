@@ -261,7 +261,7 @@ def _show(gan, real, frames, scores, folder, config, played, say):
     plots.losses(gan.history, folder / "losses.png")
     taken = [(step, samples.astype(np.float32)) for step, samples in frames.taken]
     points, ink, judge, landscape, curve = real.ndim == 2, is_ink(config), scores.judge, None, None
-    samples = drawn(gan, real)
+    samples = drawn(gan, judge.n if judge else ENOUGH)
     plots.progress(frames.of_progress(), folder / "progress.png", ink)
     if not points:
         plots.samples(gan.sample(100, seed=1), folder / "samples.png", ink=ink)

@@ -15,7 +15,7 @@ from .presets import PRESETS
 IMAGES, POINTS = 2000, 2500     # that are drawn at the end of a run; of points as many as in the literature
 SEED = 2                        # of their noise
 ENOUGH = 200                    # pictures of one's own from which a score means something
-PIECE = 50                      # samples that are made at a time on the way
+PIECE = 50                      # of them that are made at a time
 
 
 class Judge(NamedTuple):
@@ -39,9 +39,10 @@ def judge(config, real):
         return Judge("pictures", trained.n, trained.score, trained.real)
 
 
-def drawn(gan, real):
-    """The samples that a run's end is judged by."""
-    return gan.sample(POINTS if real.ndim == 2 else IMAGES, SEED)
+def drawn(gan, n):
+    """n samples to be judged by. In pieces, six times as fast as gan.sample: the same but for the last digits."""
+    z = np.random.default_rng(SEED).standard_normal((n, gan.latent))
+    return np.concatenate([gan.generate(z[k:k + PIECE]) for k in range(0, n, PIECE)])
 
 
 def better(row):
@@ -66,9 +67,7 @@ class Scores:
     def __call__(self, gan, metrics):
         if self.every and gan.steps % self.every == 0:
             umpire.check_finite(gan)
-            z = np.random.default_rng(SEED).standard_normal((self.judge.n, gan.latent))
-            samples = np.concatenate([gan.generate(z[k:k + PIECE]) for k in range(0, len(z), PIECE)])
-            self.taken.append({"step": gan.steps, **asdict(self.judge.score(samples))})
+            self.taken.append({"step": gan.steps, **asdict(self.judge.score(drawn(gan, self.judge.n)))})
 
     @property
     def best(self):
