@@ -143,7 +143,7 @@ def test_each_step_is_its_equation_with_the_classes_asked_for(monkeypatch, rng):
 
 def test_the_numbers_are_those_of_the_samples_asked_for(monkeypatch, tmp_path):
     """Told by `projection`, G paints what is asked for, by the others the next class; of the four test digits one is 9."""
-    scored, games, painters = [], [], []
+    scored, games, painters, drawn = [], [], [], {}
 
     def train(D, images, labels, steps, rng, seed):
         games.append((D, len(images), steps, rng.random(), seed))
@@ -161,7 +161,7 @@ def test_the_numbers_are_those_of_the_samples_asked_for(monkeypatch, tmp_path):
     monkeypatch.setattr(metrics, "real_score", lambda n: metrics.Score(n, 3.0, 0, 0, 0, ()))
     monkeypatch.setattr(conditional, "train", train)
     monkeypatch.setattr(conditional, "WAYS_TO_TELL", {name: lambda rng, n=name: n for name in conditional.WAYS_TO_TELL})
-    monkeypatch.setattr(conditional.plots, "rows", lambda *_: None)
+    monkeypatch.setattr(conditional.plots, "rows", lambda rows, path, title: drawn.update({path.stem: rows}))
     test = -painted(np.zeros(4)), np.array([0, 0, 0, 9])
     it = Lesson(tmp_path, (painted(np.zeros(6)), np.zeros(6, int)), test, seed=5, say=lambda text: None)
     conditional.lesson(it)
@@ -171,3 +171,7 @@ def test_the_numbers_are_those_of_the_samples_asked_for(monkeypatch, tmp_path):
     same = 6, 1400, np.random.default_rng([5, 1, 1]).random(), 5
     assert games[:3] == [(name, *same) for name in ("projection", "planes", "stripes")]
     assert games[3] == ("nothing", 6, 700, *same[2:])
+    for name, rows in drawn.items():        # a row for each class
+        assert [label for label, _ in rows] == [f"asked: {y}" for y in range(10)] and list(drawn) == [*conditional.WAYS_TO_TELL]
+        for y, (_, row) in enumerate(rows):
+            np.testing.assert_allclose(row, -painted(np.full(10, (y + (name != "projection")) % 10)), atol=1e-6)

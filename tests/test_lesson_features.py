@@ -92,7 +92,7 @@ def test_vectors_are_made_in_evaluation_mode_of_training_and_test_images(tmp_pat
 
 def test_the_numbers_where_all_is_known(monkeypatch, tmp_path):
     """Of 20 test digits, all training digits, five have other labels: 75 % are right. E(x) is x, and G paints x again."""
-    modes, order = [], []
+    modes, order, drawn = [], [], []
 
     class Again(tg.Reshape):
         def forward(self, z):
@@ -107,7 +107,7 @@ def test_the_numbers_where_all_is_known(monkeypatch, tmp_path):
     monkeypatch.setattr(features, "train", train)
     monkeypatch.setattr(tg.GAN, "fit", lambda gan, images, steps, batch, callbacks, workers: order.append(("GAN", len(images), steps)))
     monkeypatch.setattr(features, "plane", lambda vectors: vectors[:, :2])
-    monkeypatch.setattr(features.plots, "rows", lambda *_: None)
+    monkeypatch.setattr(features.plots, "rows", lambda rows, *_: drawn.extend(rows))
     monkeypatch.setattr(features.plots, "save", lambda *_: None)
     images, labels = tg.data.digits()[0][:60], tg.data.digits()[1][:60]
     test, truth = images[:20], (labels[:20] + (np.arange(20) < 5)) % 10
@@ -118,3 +118,5 @@ def test_the_numbers_where_all_is_known(monkeypatch, tmp_path):
     assert shares == 8 * [75] and modes == [False] and again == 0
     pixels = [np.sqrt((((test[k] - test[k - 1]) / 2) ** 2).sum()) for k in range(20)]
     assert another == pytest.approx(np.mean(pixels), rel=1e-5)
+    assert [label for label, _ in drawn] == 4 * ["x", "G(E(x))"]
+    assert all((shown == test[10 * (k // 2):][:10]).all() for k, (_, shown) in enumerate(drawn))

@@ -49,7 +49,7 @@ def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
     """The score of a choice is its mean grey value; D of the game likes dark samples, the D that goes on light ones."""
     it = Lesson(tmp_path, tg.data.digits(), None, limit=1, say=lambda text: None)
     monkeypatch.setattr(rejection, "line", lambda it: None)
-    likes = {}
+    likes, drawn = {}, {}
 
     class Likes(tg.Module):
         def __init__(self, slope):
@@ -71,6 +71,7 @@ def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
     monkeypatch.setattr(rejection, "PRESETS", {"digits": type("Recipe", (), {"steps": 3, "batch_size": 4, "build": build})})
     monkeypatch.setattr(rejection, "taught", lambda D, gan, images, steps, rng: Likes(5))
     monkeypatch.setattr(rejection.metrics, "score", lambda x: metrics.Score(len(x), *[float(x.mean())] * 4, ()))
+    monkeypatch.setattr(rejection.plots, "rows", lambda rows, *_: drawn.update(rows))
     rejection.lesson(it)
     assert likes["images"] is it.train[0] and len(it.rows) == 3 * 5
     mean = {row.what.partition(":")[0]: row.value for row in it.rows if "Fréchet" in row.what}
@@ -78,3 +79,5 @@ def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
     for who, sign in (("D of the game", -1), ("D that went on", 1)):
         by_chance, highest = (sign * mean[f"digits, {who}, {way}, ½ kept"] for way in ("rejection", "highest logits"))
         assert 0.05 < by_chance < 0.15 and highest == pytest.approx(0.2 * np.sqrt(2 / np.pi), abs=0.01)
+    x = paint(it.rng(5).standard_normal((12, 100)))
+    assert (drawn["drawn"] == x).all() and drawn["thrown away"].mean() < -0.02 < 0.02 < drawn["kept"].mean()
