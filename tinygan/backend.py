@@ -3,6 +3,8 @@
 No other file asks which library an array belongs to: it calls `array_module(array)` and uses what comes
 back. There is no global switch; an array made on the GPU is worked on there, an array in main memory here.
 """
+import functools
+
 import numpy as np
 
 from . import cuda
@@ -131,6 +133,7 @@ def between(x, rows, columns):
     return part
 
 
+@functools.cache
 def _overlap(span, length):
     """(the part of the span that lies in [0, length), counted from the span's start; the same, counted from 0)."""
     start, stop = max(span[0], 0), max(min(span[1], length), max(span[0], 0))

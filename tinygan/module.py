@@ -53,12 +53,7 @@ class Module:
 
     def named_parameters(self):
         """[(name, Tensor)] in definition order. A Tensor with edges is a result that a layer keeps, and no parameter."""
-        found = {}
-        for module, prefix in self.named_modules().items():
-            for name, value in vars(module).items():
-                if isinstance(value, Tensor) and not value.edges and (value.requires_grad or name in module._parameters):
-                    found.setdefault(value, prefix + name)
-        return [(name, parameter) for parameter, name in found.items()]
+        return [(name, owner) for name, owner, _ in self._places() if isinstance(owner, Tensor)]
 
     def parameters(self):
         """All that is trained or was, in definition order: weight before bias, gamma before beta."""
@@ -66,8 +61,13 @@ class Module:
 
     def _places(self):
         """(name, owner, attribute) of every array of the state, which is owner.attribute: parameters first, then buffers."""
-        return [(name, parameter, "data") for name, parameter in self.named_parameters()] + [
-            (prefix + name, module, name) for module, prefix in self.named_modules().items() for name in module.buffers]
+        found, modules = {}, self.named_modules().items()
+        for module, prefix in modules:
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor) and not value.edges and (value.requires_grad or name in module._parameters):
+                    found.setdefault(value, prefix + name)
+        return [(name, parameter, "data") for parameter, name in found.items()] + [
+            (prefix + name, module, name) for module, prefix in modules for name in module.buffers]
 
     def named_arrays(self):
         """[(name, array)] of all parameters, then of all buffers."""

@@ -99,7 +99,7 @@ class Phase:
 
 @functools.cache
 def _phases(geo):
-    """(those down the rows of x, those across its columns), but for phases that receive nothing."""
+    """Those down the rows of x and their span, those across its columns and theirs; phases that receive nothing are left out."""
     K, S = geo.kernel, geo.stride
 
     def along(size, before):
@@ -111,7 +111,8 @@ def _phases(geo):
                 yield Phase(phase, len(range(phase, size, S)), first, taps, offset)
 
     (top, _), (left, _) = geo.pads
-    return list(along(geo.size[0], top)), list(along(geo.size[1], left))
+    down, across = list(along(geo.size[0], top)), list(along(geo.size[1], left))
+    return down, _span(down), across, _span(across)
 
 
 def _span(phases):
@@ -126,15 +127,15 @@ def _transpose_by_phase(g, w, geo, bias):
 
     Classes with the same columns use the same windows, those with fewer rows a part of them."""
     xp, S, (C, D) = array_module(g), geo.stride, w.shape[2:]
-    down, across = _phases(geo)
+    down, (above, _), across, (begin, end) = _phases(geo)
     x = xp.empty((len(g), *geo.size, C), g.dtype)
     if len(across) * len(down) < S * S:
         x[...] = 0 if bias is None else bias                # K < S: some pixels receive nothing else
     if not across or not down:
         return x
-    lines, (above, _), (begin, end) = max(p.count for p in down), _span(down), _span(across)
+    lines = max(p.count for p in down)
     rows = max(p.offset + p.taps for p in down) - above     # of the windows that all phases share
-    kernels = {(p, q): w[p.first::S, q.first::S][::-1, ::-1].swapaxes(2, 3).reshape(-1, C)      # (taps·taps·D, C)
+    kernels = {(p.first, q.first): w[p.first::S, q.first::S][::-1, ::-1].swapaxes(2, 3).reshape(-1, C)      # (taps·taps·D, C)
                for p in down for q in across}
 
     numbers = lines * across[0].count * rows * max(q.taps for q in across) * D
@@ -146,7 +147,7 @@ def _transpose_by_phase(g, w, geo, bias):
             windows = windows.reshape(-1, rows * q.taps * D)
             for p in down:
                 start = (p.offset - above) * q.taps * D
-                pixels = product(g)(windows[:, start:start + p.taps * q.taps * D], kernels[p, q])
+                pixels = product(g)(windows[:, start:start + p.taps * q.taps * D], kernels[p.first, q.first])
                 pixels = pixels.reshape(-1, lines, q.count, C)[:, :p.count]      # (n·lines·count, C) → (n, ·, ·, C)
                 target = x[part, p.phase::S, q.phase::S]
                 if bias is None:
@@ -162,8 +163,7 @@ def _paint(g, w, geo, bias):
     position (a, b) a row of g is one run; then for each phase the sum over its positions, looked up where they fell."""
     xp, K, S, D, (I, J) = array_module(g), geo.kernel, geo.stride, w.shape[3], geo.steps
     x = xp.zeros((len(g), *geo.size, 1), g.dtype)
-    down, across = _phases(geo)
-    (above, below), (begin, end) = _span(down), _span(across)
+    down, (above, below), across, (begin, end) = _phases(geo)
 
     for part in chunks(g, _images(I * J * (K * K + D))) if down and across else ():
         paint = product(g)(w.reshape(-1, D), g[part].reshape(-1, D).T)     # (K·K, D) (D, n·I·J) → (K·K, n·I·J)

@@ -51,8 +51,9 @@ def elementwise(kernel, *arrays, columns=(), numbers=(), moving=()):
     numbers = [*map(arrays[0].dtype.type, numbers), *map(getattr(capture, "feed", arrays[0].dtype.type), moving)]
     if moving and getattr(capture, "replaying", False):
         return
-    if not arrays[0].flags.c_contiguous:            # its blocks would be copies: nothing would be written
-        _one_launch(kernel, arrays[0])(*arrays, *columns, *numbers)
+    first = arrays[0]
+    if first.shape and first.size <= BLOCK or not first.flags.c_contiguous:     # blocks of such an array would be copies
+        _one_launch(kernel, first)(*arrays, *columns, *numbers)
         return
     for _ in _block_by_block(kernel, arrays, columns, numbers):
         pass
