@@ -175,3 +175,9 @@ def test_the_numbers_are_those_of_the_samples_asked_for(monkeypatch, tmp_path):
         assert [label for label, _ in rows] == [f"asked: {y}" for y in range(10)] and list(drawn) == [*conditional.WAYS_TO_TELL]
         for y, (_, row) in enumerate(rows):
             np.testing.assert_allclose(row, -painted(np.full(10, (y + (name != "projection")) % 10)), atol=1e-6)
+
+
+def test_the_networks_are_those_of_the_default_recipe_and_their_weights_those_of_dcgan(rng):
+    assert repr(tg.Sequential(*conditional.body(1), tg.Dense(64 * conditional.WIDTH, 1))) == repr(tg.models.small_discriminator())
+    for made in (conditional.Projection(rng), conditional.Beside(rng, conditional.planes)):
+        assert all(p.data.std() == pytest.approx(0.02, rel=0.05) for p in made.parameters() if p.size > 3000)

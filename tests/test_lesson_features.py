@@ -105,7 +105,7 @@ def test_the_numbers_where_all_is_known(monkeypatch, tmp_path):
     monkeypatch.setattr(features, "encoder", lambda width, rng: tg.Sequential(tg.Flatten()))
     monkeypatch.setattr(features, "generator", lambda width, rng: Again(28, 28, 1))
     monkeypatch.setattr(features, "train", train)
-    monkeypatch.setattr(tg.GAN, "fit", lambda gan, images, steps, batch, callbacks, workers: order.append(("GAN", len(images), steps)))
+    monkeypatch.setattr(tg.GAN, "fit", lambda gan, images, steps, batch, callbacks, workers: order.append(("GAN", len(images), steps, batch)))
     monkeypatch.setattr(features, "plane", lambda vectors: vectors[:, :2])
     monkeypatch.setattr(features.plots, "rows", lambda rows, *_: drawn.extend(rows))
     monkeypatch.setattr(features.plots, "save", lambda *_: None)
@@ -113,7 +113,7 @@ def test_the_numbers_where_all_is_known(monkeypatch, tmp_path):
     test, truth = images[:20], (labels[:20] + (np.arange(20) < 5)) % 10
     it = Lesson(tmp_path, (images, labels), (test, truth), seed=3, say=lambda text: None)
     features.lesson(it)
-    assert order == [("GAN", 60, 1500), ("pairs", True, True, True, 60, 2500, np.random.default_rng([3, 3]).random())]
+    assert order == [("GAN", 60, 1500, 32), ("pairs", True, True, True, 60, 2500, np.random.default_rng([3, 3]).random())]
     *shares, again, another = [row.value for row in it.rows]
     assert shares == 8 * [75] and modes == [False] and again == 0
     pixels = [np.sqrt((((test[k] - test[k - 1]) / 2) ** 2).sum()) for k in range(20)]
