@@ -10,7 +10,9 @@ is that of 3,000 steps of the old recipe on 32 digits.
     5   so has FOUND with several of the changes that helped, TOGETHER;
     6   DEEPER, with one more halving of the picture, and recipes beside it have 5,000 steps each;
     7   RECIPE, its predecessors, and SHARP, which is DEEPER with a longer mean, without each of its parts are played from other
-        seeds, before a second judge too: another network, from another seed.
+        seeds, before a second judge too: another network, from another seed;
+    8   on all 60,000 digits of MNIST, RECIPE and LONGER, which is RECIPE with rates that fall and a longer mean, are played for
+        the steps of `tinygan train mnist`.
 
 `width` and `d_width` are the channels of G and D at the full size, `smallest` is the side in pixels at which the networks stop
 halving it (models.dcgan), `latent` the numbers in z, `falling` a rate that falls to 0.
@@ -18,6 +20,7 @@ halving it (models.dcgan), `latent` the numbers in z, `falling` a rate that fall
 One seed each in 1 to 6: differences of a few per cent mean nothing there. Both judges have seen all of MNIST's training digits.
 """
 import argparse
+import functools
 
 import numpy as np
 
@@ -61,11 +64,12 @@ BESIDE = [{}, {"lr": 3e-3}, {"lr": 3e-3, "falling": True}, {"lr": 3e-3, "r1": 1.
 LONG, LEFT_OUT = 5000, 4500                             # steps of these, and of SHARP in the time of those WITHOUT a part
 SHARP = {**DEEPER, "averaging": 0.995}
 RECIPE = {**DEEPER, "averaging": 0.998}                 # the default recipe: a longer mean wanders less from step to step
+LONGER = {**RECIPE, "averaging": 0.999, "falling": True}
 WITHOUT = {"smallest": 4, "d_width": 24, "latent": 100, "beta1": 0.5, "r1": 0.0, "averaging": 0.0, "lr": 1e-3,
            "batch_size": 32, "width": 32}               # what a part gives way to
 SEARCHED, REPORTED = [100], [0, 1, 2, 3, 4]             # seeds for choosing and for telling
 SAMPLES, STEPS = 5000, 3000
-TOLD = presets.PRESETS["digits"].steps               # of the default recipe
+TOLD, TOLD_MNIST = (presets.PRESETS[name].steps for name in ("digits", "mnist"))
 SECOND = RESULTS / "second_judge.npz"
 
 
@@ -78,10 +82,10 @@ def main(arguments):
     options = parser.parse_args(arguments)
 
     def play_all(recipes, time, seeds, *judges):
-        """time(recipe): {"share": of the time} or {"steps": number}."""
+        """time(recipe): {"share": of the time} or {"steps": number}, with "mnist": True on all of its digits."""
         jobs = [{"recipe": recipe, **time(recipe), "seed": seed, "judges": ["packaged", *judges]}
                 for recipe in recipes for seed in seeds]
-        return trainings.train_missing("recipes", jobs, play, options.processes)
+        return trainings.train_missing("recipes", jobs, functools.partial(play, folder=options.data), options.processes)
 
     searched = [play_all([OLD, PROBED, *drawn()], quarter, SEARCHED), play_all(neighbours(FIRST, NEAR), quarter, SEARCHED),
                 play_all(FINALISTS, all_of_it, SEARCHED), play_all([FOUND, *neighbours(SPLIT, LEFT_ALONE)], quarter, SEARCHED),
@@ -91,7 +95,8 @@ def main(arguments):
     told = (play_all([OLD], all_of_it, REPORTED[:3], "second") + play_all([FOUND], lambda recipe: {"share": 0.56}, REPORTED, "second")
             + play_all([RECIPE], as_told, REPORTED, "second"))
     without = play_all([SHARP, *({**SHARP, part: value} for part, value in WITHOUT.items())], as_long, REPORTED[:2], "second")
-    write(searched, told, without, " ".join(["python -m benchmarks recipes", *arguments]))
+    mnist = play_all([LONGER], on_mnist, REPORTED[1:4], "second") + play_all([RECIPE], on_mnist, REPORTED[1:2], "second")
+    write(searched, told, without, mnist, " ".join(["python -m benchmarks recipes", *arguments]))
 
 
 def quarter(recipe):
@@ -105,6 +110,11 @@ def all_of_it(recipe):
 def as_told(recipe):
     """As many steps as `tinygan train` plays."""
     return {"steps": TOLD}
+
+
+def on_mnist(recipe):
+    """As many as `tinygan train mnist` plays, on its images."""
+    return {"steps": TOLD_MNIST, "mnist": True}
 
 
 def as_long(recipe):
@@ -144,14 +154,15 @@ def _cost(recipe):
     return (told["batch_size"] + 5) * (4 * g + 8 * d) * (1 + (told["r1"] > 0) / 2 / told["r1_every"])
 
 
-def play(job):
-    """One training, and what the judges say of its samples."""
+def play(job, folder=None):
+    """One training, and what the judges say of its samples. folder: where MNIST lies."""
     told, n = whole(job["recipe"]), job["steps"] if "steps" in job else steps(job["recipe"], job["share"])
     network = {part: told[part] for part in ("width", "d_width", "smallest", "latent")}
     gan = presets.small(job["seed"], betas=(told["beta1"], told["beta2"]), averaging=told["averaging"], **network)
     gan = presets.stabilised(gan, job["seed"], loss=told["loss"], decay_steps=n if told["falling"] else 0,
                              **{part: told[part] for part in ("g_lr", "d_lr", "r1", "r1_every")})
-    gan.fit(presets.PRESETS["digits"].load(None), n, told["batch_size"])
+    images = presets.PRESETS["mnist"].load(folder) if job.get("mnist") else presets.PRESETS["digits"].load(None)
+    gan.fit(images, n, told["batch_size"])
     z = np.random.default_rng(job["seed"]).standard_normal((SAMPLES, gan.latent))
     samples = np.concatenate([gan.generate(part) for part in np.split(z, SAMPLES // 250)])
     judges = {"packaged": None, "second": SECOND}
@@ -168,7 +179,7 @@ def make_second_judge(folder):
                           data.mnist_folder(folder, "test")[0])
 
 
-def write(searched, told, without, command):
+def write(searched, told, without, mnist, command):
     """Every round with its recipes, best first, and the report."""
     drawn_ones, near, finalists, alone, together, deeper = (
         sorted(lines, key=lambda line: line["result"]["packaged"]["frechet"]) for lines in searched)
@@ -179,9 +190,10 @@ def write(searched, told, without, command):
              ["## 4. FOUND with one part changed, a quarter of the time", "", *_changes(alone, SPLIT)],
              ["## 5. FOUND with several, a quarter of the time", "", *_changes(together, FOUND)],
              [f"## 6. One more halving, and then some part changed, {LONG:,} steps", "", *_changes(deeper, DEEPER)],
-             ["## 7. From other seeds", "", *_report(told), "",
-              f"SHARP, the same with averaging 0.995, without each part, in the time of {LEFT_OUT:,} steps:", "", *_without(without)]]
-    trainings.write_page("recipes", "The search for a recipe", command, max(line["date"] for line in told + without), parts)
+             ["## 7. From other seeds", "", *_report(told, {"old": OLD, "found first": FOUND, "new": RECIPE}), "",
+              f"SHARP, the same with averaging 0.995, without each part, in the time of {LEFT_OUT:,} steps:", "", *_without(without)],
+             [f"## 8. On all of MNIST, {TOLD_MNIST:,} steps", "", *_report(mnist, {"new": RECIPE, "longer": LONGER})]]
+    trainings.write_page("recipes", "The search for a recipe", command, max(line["date"] for line in told + without + mnist), parts)
 
 
 FORMS = {"frechet": "{:.1f}", "sure": "{:.1f}", "rarest": "{:.0f}"}
@@ -212,10 +224,10 @@ def _means(lines, judge):
     return [trainings.mean_and_error([line["result"][judge][key] for line in lines], form) for key, form in FORMS.items()]
 
 
-def _report(lines):
+def _report(lines, recipes):
     rows = [(name, judge, str(len(chosen)), *_means(chosen, judge),
              f"{max(line['result'][judge]['frechet'] for line in chosen):.1f}")
-            for name, recipe in (("old", OLD), ("found first", FOUND), ("new", RECIPE)) for judge in ("packaged", "second")
+            for name, recipe in recipes.items() for judge in ("packaged", "second")
             for chosen in [[line for line in lines if line["job"]["recipe"] == recipe]]]
     return table(("recipe", "judge", "runs", *NUMBERS, "worst distance"), rows)
 

@@ -73,7 +73,7 @@ def test_the_search_for_a_recipe(tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainings, "train_missing", train)
     recipes.main(["--data", "MNIST"])
-    drawn, near, finalists, alone, together, deeper, old, found, new, without = ([job["recipe"] for job in given] for given in jobs)
+    drawn, near, finalists, alone, together, deeper, old, found, new, without, longer, short = ([job["recipe"] for job in given] for given in jobs)
     assert drawn[:2] == [recipes.OLD, recipes.PROBED] and len(drawn) == 2 + recipes.DRAWN
     assert all(recipe[part] in values for recipe in drawn[2:] for part, values in recipes.SPACE.items())
     assert recipes.FIRST in drawn[:12] and recipes.FOUND in drawn and recipes.FOUND in finalists
@@ -85,16 +85,21 @@ def test_the_search_for_a_recipe(tmp_path, monkeypatch):
     assert old == 3 * [recipes.OLD] and found == 5 * [recipes.FOUND] and new == 5 * [recipes.RECIPE]
     assert not {job["seed"] for given in jobs[6:] for job in given} & {job["seed"] for given in jobs[:6] for job in given}
     assert recipes.SECOND.read_text() == "MNIST" and all(job["judges"] == ["packaged", "second"] for job in jobs[-1])
+    assert longer == 3 * [recipes.LONGER] and short == [recipes.RECIPE]
+    assert all(job["mnist"] and job["steps"] == presets.PRESETS["mnist"].steps for job in jobs[10] + jobs[11])
     assert {job["steps"] for job in jobs[8]} == {presets.PRESETS["digits"].steps} and len(without) == 2 * (1 + len(recipes.WITHOUT))
     page = (tmp_path / "recipes.md").read_text()
     assert "| old | second | 3 | 1032.0 ± 0.0 | 70.0 ± 0.0 | 400 ± 0 | 1032.0 |" in page
+    assert "| longer | second | 3 | 516.0 ± 0.0 |" in page
     assert "| latent 16 | 7 | 516.0 | 70.0 | 400 |" in page and "| d_width 24 | 2 | 7 | 516.0 ± 0.0 |" in page
 
 
-def test_the_preset_is_the_recipe():
-    preset, told = presets.PRESETS["digits"], recipes.whole(recipes.RECIPE)
+@pytest.mark.parametrize("name, recipe", [("digits", recipes.RECIPE), ("mnist", recipes.LONGER)])
+def test_the_preset_is_the_recipe(name, recipe):
+    preset, told = presets.PRESETS[name], recipes.whole(recipe)
     gan = preset.build(0)
-    assert [gan.r1, gan.r1_every, gan.averaging, gan.decay_steps] == [*(told[k] for k in ("r1", "r1_every", "averaging")), None]
+    assert [gan.r1, gan.r1_every, gan.averaging] == [told[part] for part in ("r1", "r1_every", "averaging")]
+    assert gan.decay_steps == (preset.steps if told["falling"] else None)
     for adam, lr in ((gan.g_optimizer, told["g_lr"]), (gan.d_optimizer, told["d_lr"])):
         assert (adam.lr, adam.betas) == (lr, (told["beta1"], told["beta2"]))
     assert (preset.batch_size, gan.latent, gan.loss) == (told["batch_size"], told["latent"], told["loss"])
