@@ -69,6 +69,14 @@ def test_train_and_sample(preset, tmp_path, capsys, monkeypatch):
     assert (folder / "checkpoint.npz").read_bytes() == before and all(map(run_folder._is_own, folder.iterdir()))
 
 
+def test_samples_are_put_beside_real_digits_of_what_was_learned(monkeypatch):
+    """The first of MNIST's 60,000 for a run on these, not of the package's."""
+    monkeypatch.setattr(run.scores, "IMAGES", 100)
+    learned = tg.data.digits()[0][::-1]
+    judge = run.scores.judge({"preset": "mnist", "images": "60000×28×28×1, crc32 370f0c6f"}, learned)
+    assert judge.kind == "digits" and judge.real == metrics.score(learned[:100]) != metrics.real_score(100)
+
+
 def test_nothing_is_overwritten_unasked(no_pictures, tmp_path, capsys):
     arguments = ["train", "ring", "--steps", "1", "--out", str(tmp_path / "run"), "--quiet"]
     assert main(arguments) == 0

@@ -33,7 +33,7 @@ def judge(config, real):
         return Judge("points", POINTS, lambda points: metrics.mode_score(points, *modes),
                      metrics.mode_score(real[:POINTS], *modes))
     if config["images"] in data.DIGITS:
-        return Judge("digits", IMAGES, metrics.score, metrics.real_score(IMAGES))
+        return Judge("digits", IMAGES, metrics.score, metrics.score(real[:IMAGES]))
     if real.ndim == 4 and len(real) >= ENOUGH:
         trained = likeness.Judge(real)
         return Judge("pictures", trained.n, trained.score, trained.real)
