@@ -73,7 +73,7 @@ def test_the_search_for_a_recipe(tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainings, "train_missing", train)
     recipes.main(["--data", "MNIST"])
-    drawn, near, finalists, alone, together, deeper, old, found, new, without, longer, short = ([job["recipe"] for job in given] for given in jobs)
+    drawn, near, finalists, alone, together, deeper, old, found, new, without, longer = ([job["recipe"] for job in given] for given in jobs)
     assert drawn[:2] == [recipes.OLD, recipes.PROBED] and len(drawn) == 2 + recipes.DRAWN
     assert all(recipe[part] in values for recipe in drawn[2:] for part, values in recipes.SPACE.items())
     assert recipes.FIRST in drawn[:12] and recipes.FOUND in drawn and recipes.FOUND in finalists
@@ -85,8 +85,8 @@ def test_the_search_for_a_recipe(tmp_path, monkeypatch):
     assert old == 3 * [recipes.OLD] and found == 5 * [recipes.FOUND] and new == 5 * [recipes.RECIPE]
     assert not {job["seed"] for given in jobs[6:] for job in given} & {job["seed"] for given in jobs[:6] for job in given}
     assert recipes.SECOND.read_text() == "MNIST" and all(job["judges"] == ["packaged", "second"] for job in jobs[-1])
-    assert longer == 3 * [recipes.LONGER] and short == [recipes.RECIPE]
-    assert all(job["mnist"] and job["steps"] == presets.PRESETS["mnist"].steps for job in jobs[10] + jobs[11])
+    assert longer == 3 * [recipes.LONGER]
+    assert all(job["mnist"] and job["steps"] == presets.PRESETS["mnist"].steps for job in jobs[-1])
     assert {job["steps"] for job in jobs[8]} == {presets.PRESETS["digits"].steps} and len(without) == 2 * (1 + len(recipes.WITHOUT))
     page = (tmp_path / "recipes.md").read_text()
     assert "| old | second | 3 | 1032.0 ± 0.0 | 70.0 ± 0.0 | 400 ± 0 | 1032.0 |" in page
