@@ -71,7 +71,7 @@ def test_permuting_the_labels_to_train_with_changes_no_bit(tmp_path, rng):
 
 
 def test_the_information_is_its_equation(rng):
-    """Σ_ij P_ij log (P_ij/(P_i· P_·j)), by NumPy; log 10 where both guess the ten codes, surely and alike; 0 at least."""
+    """Σ_ij P_ij log(P_ij/(p_i q_j)), by NumPy; log 10 where both guess the ten codes, surely and alike; 0 at least."""
     def softmax(a):
         return np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)
 

@@ -14,12 +14,12 @@ wide loop, and two digits that look alike, 4 and 9, share two codes. So Q looks 
 same, a little bent and shifted. Q's guesses of the two must agree, and must not always be the same one: both is said by their
 mutual information, which f, the layers that give the features, and Q maximise.
 
-    P_ij = E Q(i | x) Q(j | x′)        I = Σ_ij P_ij log (P_ij/(P_i· P_·j)) ≤ log 10        P_i· = Σ_j P_ij, P_·j = Σ_i P_ij
+    P_ij = E Q(i | x) Q(j | x′)        p_i = Σ_j P_ij        q_j = Σ_i P_ij
+    I = Σ_ij P_ij log(P_ij/(p_i q_j)) ≤ log 10
 
 Slant and width tell x and x′ apart, and so they are of no use any more. This is knowledge from outside: a digit stays the same
-digit if it is bent a little. Each step of the game has three parts:
-
-    f, D descend L_D        f, Q descend −I, on real images        G, Q descend L_G − λ L_I, on G's
+digit if it is bent a little. Each step has three parts: f and D descend L_D; f and Q descend −I, on real images; G and Q
+descend L_G − λ L_I, on G's.
 
 The two learnings need each other: f learns from real images what a digit is, and the game gives the codes a start. Four
 choices help. f does not learn for the codes of G's images: otherwise all three networks would agree on signs, such as a speck
@@ -93,7 +93,7 @@ def moved(images, rng):
 
 
 def shared_information(logits, others):
-    """I = Σ_ij P_ij log (P_ij/(P_i· P_·j)) in nats, of Q's guesses, (N, 10), of N images and of the same N, moved"""
+    """I = Σ_ij P_ij log(P_ij/(p_i q_j)) in nats, of Q's guesses, (N, 10), of N images and of the same N, moved"""
     P = group.current().mean(matmul(transpose(softmax(logits), 1, 0), softmax(others)) / len(logits)) + 1e-8    # no log 0
     return (P * (log(P) - log(P.sum(axis=1, keepdims=True)) - log(P.sum(axis=0, keepdims=True)))).sum()
 
