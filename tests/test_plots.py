@@ -210,7 +210,7 @@ DRAWN = {                       # every function that draws with matplotlib → 
     "augmentation": lambda: augmentation.picture(
         {(n, way): [9.0] for n in augmentation.DIGITS_PER_CLASS for way in augmentation.WAYS}),
     "semi_supervised": lambda: semi_supervised.picture(
-        [{name: [(1, 90.0), (2, 50.0)] for name in (semi_supervised.ALONE, semi_supervised.ALL, semi_supervised.GAME)}]),
+        dict.fromkeys((semi_supervised.ALONE, semi_supervised.ALL, semi_supervised.GAME.format(100)), [(1, 90.0), (2, 50.0)])),
     "features": lambda: features.picture({name: RING[:20] for name in features.MAPS}, np.arange(20) % 10),
 }
 SET = {"image.origin": "lower", "image.cmap": "jet", "text.usetex": True, "font.size": 30.0, "font.family": "monospace",

@@ -4,35 +4,36 @@ Ten digits of each class are chosen and keep their label; the other images lose 
 classes and one more, "fake", whose logit is fixed at 0, as adding a number to all K + 1 changes nothing. With the logits
 a_1 … a_K of an image x and Z = Σ_k e^(a_k), softmax over the K + 1 classes says
 
-    p(y = k | x, real) = e^(a_k)/Z        D(x) = p(real | x) = Z/(Z + 1) = σ(log Z)
+    p(k | x) = p(y = k | x, real) = e^(a_k)/Z        D(x) = p(real | x) = Z/(Z + 1) = σ(log Z)
 
-    L_supervised   = −E log p(y | x, real)                         the 100 images with labels
-    L_unsupervised = −E log D(x) − E log(1 − D(G(z)))              all images, none with its label
+    L_supervised   = −E log p(y | x)                        images with labels
+    L_unsupervised = −E log D(x) − E log(1 − D(G(z)))       all images, none with its label: log Z is the game's logit
+    L_information  = E H(p(· | x)) − 2 H(E p(· | x))        H(p) = −Σ_k p_k log p_k
+    L_adversarial  = −E Σ_k p(k | x) log p(k | x′ + d)      x′: x moved otherwise; ‖d‖ = ε; p(k | x) is held constant
+    L_D = L_supervised + ½ L_unsupervised + L_information + L_adversarial
 
-so log Z is the logit of the ordinary game, and L_unsupervised its L_D. G does not play against D's verdict: it matches the
-mean of the features f, what D's last hidden layer makes of an image ("feature matching"):
+G does not play against D's verdict: it matches the mean of the features f, what D's last hidden layer makes of an image
+("feature matching"):
 
     L_G = ‖E f(x) − E f(G(z))‖
 
-Why it helps: to tell real from fake, D must put its boundaries where there are no digits, and that is the best place for a
-boundary between two classes too. G's digits need not be good for this, and with feature matching they are not.
+The last three terms of L_D say where a boundary between two classes should be: where there are no digits. To tell real from
+fake, D must put its boundaries there. To be sure of each image, as L_information asks, it must too; and as calling every digit
+a 3 is being sure as well, all classes are to be in use. And no short step d may change D's mind, not even the one that
+changes it most: an adversary finds it anew for each image, by one gradient.
 
-The labels are learned by heart within a thousand steps, the rest takes tens of thousands, and the game must stay stable for
-so long. The columns of the weights in f are brought back to the norm √2 after each step. Without that they grew, and the error
-of a game, down to 3.7 % after 7,000 steps, was 10.9 % after 17,000. After a sudden gradient, one step of Adam can be
-(1 − β₁)/√(1 − β₂) learning rates long: 16 with the usual β₂ = 0.999, with which several of our games failed, 5 with the 0.99
-taken here. And the learning rate falls from the first step: at a constant 1e-3, a game made no progress after step 12,000.
+D also hears what everybody knows of digits: one that leans, or lies a little to the left, is the same digit. All are set
+upright first, and moved a little whenever they are drawn. The published networks know nothing of this.
 
-What to expect: in the short version a third of the errors that the 100 labels alone leave. In the long one a twentieth, about
-110 of 10,000, no more than the same D leaves if it is told all 60,000 labels and plays no game. The published 93 are not
-reached: theirs took 180,000 steps, --full takes 50,000.
+EXPECT
 
-Source: Salimans et al., "Improved Techniques for Training GANs" (2016), sections 3.1 and 5 and their code, from which the
-networks, the deviations of the noise and the weight ½ of L_unsupervised are taken. There L_G is the square of this one, the
-noise normal, the norm held within the gradient (weight normalisation), the learning rate constant, the weights averaged.
+Sources: Salimans et al., "Improved Techniques for Training GANs" (2016), sections 3.1 and 5, for the game; Springenberg,
+"CatGAN" (2016), section 3.1, for L_information, there with weight 1; Miyato et al., "Virtual Adversarial Training" (2018),
+section 3, for d; LeCun et al., "Gradient-Based Learning Applied to Document Recognition" (1998), section III, for the leaning.
+The columns of the weights in f are brought back to the norm √2 after each step, or they grow and the game fails in the end.
 
 Two mistakes are copied more than any other. Labels of all images go into the loss, and the error is then that of ordinary
-training: below, no more than the 100 labels are handed to train(). Or D ends in a softmax and the loss takes a second
+training: below, no more than the chosen labels are handed to train(). Or D ends in a softmax and the loss takes a second
 one, as in nn.Softmax before nn.CrossEntropyLoss: then no probability exceeds e/(e + 9) = 0.23, however sure D is, and the
 gradient dies where D is sure and wrong. D's outputs are logits, and cross_entropy wants those.
 """
@@ -42,16 +43,47 @@ from matplotlib.figure import Figure
 import tinygan as tg
 from tinygan import group
 from tinygan.look import plots
-from tinygan.losses import cross_entropy, discriminator_loss, log_sum_exp
-from tinygan.ops import concatenate
+from tinygan.losses import cross_entropy, discriminator_loss, log_sum_exp, softmax
+from tinygan.ops import concatenate, log
 
 from . import descend, outputs, rounds, share, together
 
-PER_CLASS, BATCH, LATENT, LR, BETAS = 10, 100, 100, 1e-3, (0.5, 0.99)
-PUBLISHED_WIDTHS = (1000, 500, 250, 250, 250)       # of the hidden layers of D
-SHORT_WIDTHS = (500, 250, 250)
-ALONE, GAME, ALL = "the 100 labels alone", "100 labels and the rest without", "all labels"
-PUBLISHED = "93 ± 6.5 of 10,000 (0.93 %) after 300 epochs; CatGAN 191 ± 10"
+PER_CLASS, BATCH, LATENT, LR, BETAS = 10, 100, 100, 1.5e-3, (0.5, 0.99)
+WIDTHS = (500, 250, 250)                            # of the hidden layers of D
+SHEAR, SHIFT, EPSILON = 0.15, 1, 1.5                # SHIFT in pixels
+Y, X = np.mgrid[-13.5:14, -13.5:14].astype(np.float32)      # the place of each pixel, from the middle
+ALONE, ALL = "the 100 labels alone", "all labels"
+GAME, NO_GAME = "{} labels and the rest without", "100 labels and the rest without, no game"
+COLOURS = {ALONE: plots.GREY, ALL: plots.BLUE, NO_GAME: plots.GREEN, GAME.format(100): plots.ORANGE,
+           GAME.format(50): plots.PURPLE, GAME.format(20): "#56b4e9"}
+PUBLISHED = {GAME.format(100): "0.93 ± 0.07 % (feature matching); 0.80 ± 0.10 % (Dai et al. 2017)",
+             GAME.format(50): "2.21 ± 1.36 % (feature matching); 1.56 ± 0.72 % (Triple-GAN)",
+             GAME.format(20): "16.77 ± 4.52 % (feature matching); 4.81 ± 4.95 % (Triple-GAN)"}
+
+
+def at(images, y, x):
+    """What images (N, 28, 28, 1) show at the places y, x (N, 28, 28): between four pixels a mixture of them."""
+    (v, i), (u, j) = (np.modf(np.clip(place + np.float32(13.5), 0, np.float32(26.9999))) for place in (y, x))
+    k = (28 * i + j).astype(int) + 784 * np.arange(len(images))[:, None, None]      # of the pixel above and to the left
+    above, below = ((1 - u) * np.take(images, k + row) + u * np.take(images, k + row + 1) for row in (0, 28))
+    return ((1 - v) * above + v * below)[..., None]
+
+
+def upright(images):
+    """Each digit moved to the middle, E y = E x = 0 over its ink, and sheared until it leans to neither side, E xy = 0."""
+    ink = images[..., 0] / images[..., 0].sum(axis=(1, 2), keepdims=True)
+
+    def E(what):
+        return (ink * what).sum(axis=(1, 2), keepdims=True)
+
+    slant = (E(Y * X) - E(Y) * E(X)) / (E(Y * Y) - E(Y) ** 2)
+    return at(images, Y + E(Y), X + E(X) + slant * Y)
+
+
+def moved(images, rng):
+    """Each image stretched, sheared and shifted a little, at random, in both directions."""
+    a, b, c, d, e, f = rng.uniform(-1, 1, (6, len(images), 1, 1)).astype(np.float32)
+    return at(images, Y + SHEAR * (a * Y + b * X) + SHIFT * e, X + SHEAR * (c * Y + d * X) + SHIFT * f)
 
 
 class Noise(tg.Module):
@@ -69,10 +101,10 @@ class Noise(tg.Module):
 
 def discriminator(widths, rng):
     """images (N, 28, 28, 1) in [0, 1] → logits (N, 10); its first half gives the features."""
-    layers, inputs, deviation = [tg.Flatten()], 28 * 28, 0.3
+    layers, inputs, deviation = [tg.Flatten()], 28 * 28, 0.1
     for width in widths:
         layers += [Noise(deviation, rng), tg.Dense(inputs, width), tg.LeakyReLU(0)]
-        inputs, deviation = width, 0.5
+        inputs, deviation = width, 0.15
     head = tg.Sequential(Noise(deviation, rng), tg.Dense(inputs, 10))
     D = tg.Sequential(tg.Sequential(*layers), head).initialise(rng)
     hold(D.layers[0])
@@ -88,11 +120,36 @@ def generator(width, rng):
                          tg.Reshape(28, 28, 1)).initialise(rng)
 
 
-def judge_loss(D, images, labels, x, fakes):
-    """L_supervised + ½ L_unsupervised; images and labels: those that have one, x: unlabelled"""
-    n, logits = len(images), D(concatenate([images, x, fakes]))
-    unsupervised = discriminator_loss(log_sum_exp(logits[n:n + len(x)]), log_sum_exp(logits[n + len(x):]))
-    return cross_entropy(logits[:n], labels) + 0.5 * unsupervised
+def cross(q, logits):
+    """−E Σ_k q_k log p_k = E (log Σ_k e^(a_k) − Σ_k q_k a_k)        p = softmax(a), q: probabilities, or p itself"""
+    return (log_sum_exp(logits) - (q * logits).sum(axis=1)).mean()
+
+
+def information_loss(logits):
+    """E H(p(y|x)) − 2 H(E p(y|x)): sure of every image, with all classes in use"""
+    p = softmax(logits)
+    whole = group.current().mean(p.mean(axis=0))    # over the rows of every process: the entropy is no sum over rows
+    return cross(p, logits) + 2 * (whole * log(whole)).sum()
+
+
+def adversarial(D, x, direction):
+    """(d, p): D's belief p = p(y|x) without noise, and the d of length ε that changes it most, from a random direction."""
+    def unit(d):
+        return d / ((d ** 2).sum(axis=(1, 2, 3), keepdims=True) ** 0.5 + 1e-12)     # where D is flat, d = 0
+
+    with D.evaluating():
+        p = softmax(D(x)).detach()
+        near = tg.Tensor(x + unit(direction), requires_grad=True)
+        slope, = tg.grad(cross(p, D(near)), near)
+    return EPSILON * unit(slope.data), p
+
+
+def judge_loss(D, images, labels, x, near, p, *fakes):
+    """L_D. images, labels: those that have one; x: unlabelled, near: others that are to get the same p. No fakes, no game."""
+    n, logits = len(x), D(concatenate([images, x, near, *fakes]))
+    real = logits[n:2 * n]
+    loss = cross_entropy(logits[:n], labels) + information_loss(real) + cross(p, logits[2 * n:3 * n])
+    return loss + 0.5 * discriminator_loss(log_sum_exp(real), log_sum_exp(logits[3 * n:])) if fakes else loss
 
 
 def matching_loss(f, x, fakes):
@@ -111,27 +168,31 @@ def hold(f):
 
 @together(BATCH)
 def train(D, G, images, labels, unlabelled, steps, rng, look):
-    """The semi-supervised game. images, labels: those that have one, all in each step; unlabelled: images alone."""
-    d_adam, g_adam = tg.Adam(D.parameters(), LR, BETAS), tg.Adam(G.parameters(), LR, BETAS)
+    """Semi-supervised learning, with a game against G if there is one. images, labels: those that have one."""
+    d_adam, g_adam = (network and tg.Adam(network.parameters(), LR, BETAS) for network in (D, G))
     f, _ = D.layers
     for step in rounds(steps):
         fraction = 1 - step / steps                     # the learning rate falls to 0 in a straight line
-        x, z = unlabelled[rng.integers(0, len(unlabelled), BATCH)], rng.random((BATCH, LATENT), np.float32)
-        labelled, names, x, z = share(images, labels, x, z)
-        fakes = G(z)
-        descend(d_adam, judge_loss(D, labelled, names, x, fakes.detach()), fraction)
+        few, many = rng.integers(0, len(images), BATCH), unlabelled[rng.integers(0, len(unlabelled), BATCH)]
+        known, names, x, again, direction, z = share(
+            moved(images[few], rng), labels[few], moved(many, rng), moved(many, rng),
+            rng.standard_normal(many.shape, np.float32), rng.random((BATCH, LATENT), np.float32))
+        d, p = adversarial(D, x, direction)
+        fakes = [G(z)] if G else []
+        descend(d_adam, judge_loss(D, known, names, x, again + d, p, *(fake.detach() for fake in fakes)), fraction)
         hold(f)
-        descend(g_adam, matching_loss(f, x, fakes), fraction)
+        if G:
+            descend(g_adam, matching_loss(f, x, *fakes), fraction)
         group.current().first(lambda: look(step + 1))
 
 
 @together(BATCH)
 def train_alone(D, images, labels, steps, rng, look):
-    """The baseline: the same D, the same noise, and batches of the images that have a label."""
+    """The baseline: the same D, the same noise and movements, and batches of the images that have a label."""
     adam = tg.Adam(D.parameters(), LR, BETAS)
     for step in rounds(steps):
-        batch = rng.choice(len(images), BATCH, replace=False)
-        x, names = share(images[batch], labels[batch])
+        batch = rng.integers(0, len(images), BATCH)
+        x, names = share(moved(images[batch], rng), labels[batch])
         descend(adam, cross_entropy(D(x), names), 1 - step / steps)
         hold(D.layers[0])
         group.current().first(lambda: look(step + 1))
@@ -142,17 +203,15 @@ def choose(labels, rng, per_class=PER_CLASS):
     order = rng.permutation(len(labels))
     return np.concatenate([order[labels[order] == k][:per_class] for k in range(10)])
 
-
-def play(it, k):
-    """Run k of all three, each from the same weights of D: {name: [(step, error in percent)]}, the 100 images, digits of G."""
-    (images, labels), (test, truth) = [((x + 1) / 2, y) for x, y in (it.train, it.test)]
-    few, curves = choose(labels, it.rng(k, 0)), {}
-    widths, width = (PUBLISHED_WIDTHS, 500) if it.full else (SHORT_WIDTHS, 250)
-    G, z = generator(width, it.rng(k, 2)), it.rng(k, 3).random((50, LATENT), np.float32)
+def play(it):
+    """All trainings, each from the same weights of D: {name: [(step, error in percent)]}, the 100 images, digits of G."""
+    (images, labels), (test, truth) = [(np.concatenate([*map(upright, np.array_split((x + 1) / 2, 10))]), y)
+                                       for x, y in (it.train, it.test)]
+    few, curves = choose(labels, it.rng(0)), {}
 
     def learn(name, trainer, *data, steps):
-        rng, curve = it.rng(k, 1), curves.setdefault(name, [])
-        D = discriminator(widths, rng)
+        rng, curve = it.rng(1), curves.setdefault(name, [])
+        D = discriminator(WIDTHS, rng)
 
         def look(step):
             if step % -(-steps // 20) == 0 or step == steps:
@@ -161,33 +220,36 @@ def play(it, k):
         trainer(D, *data, steps, rng, look)
 
     learn(ALONE, train_alone, images[few], labels[few], steps=it.steps(400, 2_000))
-    learn(ALL, train_alone, images, labels, steps=it.steps(1_500, 15_000))
-    learn(GAME, train, G, images[few], labels[few], images, steps=it.steps(9_000, 50_000))
-    return curves, 2 * images[few] - 1, 2 * outputs(G.eval(), z) - 1
+    learn(ALL, train_alone, images, labels, steps=it.steps(1_500, 4_000))
+    if not it.full:
+        learn(NO_GAME, train, None, images[few], labels[few], images, steps=it.steps(1_500, 4_000))
+    for n, steps in ((2, 3_000), (5, 4_000), (10, 14_000)) if it.full else ((10, 1_500),):
+        few, G = choose(labels, it.rng(0), n), generator(250, it.rng(2))
+        learn(GAME.format(10 * n), train, G, images[few], labels[few], images, steps=it.steps(steps, steps))
+    return curves, 2 * images[few] - 1, 2 * outputs(G.eval(), it.rng(3).random((50, LATENT), np.float32)) - 1
 
 
 def lesson(it):
-    runs = [play(it, k) for k in range(3 if it.full else 1)]
+    curves, labelled, samples = play(it)
     n = len(it.test[0])
-    for name, published in ((ALONE, ""), (GAME, PUBLISHED), (ALL, "")):
-        last = [curves[name][-1][1] for curves, _, _ in runs]
-        it.found(f"error on {n:,} test digits, {name}", last, "{:.2f} %", published)
-        it.say("  wrong: " + ", ".join(f"{percent * n / 100:.0f}" for percent in last) + f" of {n:,}")
-    plots.samples(runs[0][1], it.folder / "labelled.png")
-    plots.samples(runs[0][2], it.folder / "samples.png")
-    plots.save(picture([curves for curves, _, _ in runs]), it.folder / "errors.png")
+    for name, curve in curves.items():
+        percent = curve[-1][1]
+        it.found(f"error on {n:,} test digits, {name}", percent, "{:.2f} %", PUBLISHED.get(name, ""))
+        it.say(f"  wrong: {percent * n / 100:.0f} of {n:,}")
+    plots.samples(labelled, it.folder / "labelled.png")
+    plots.samples(samples, it.folder / "samples.png")
+    plots.save(picture(curves), it.folder / "errors.png")
 
 
 @plots.own_settings()
-def picture(runs):
-    """The error on test digits as each training goes on, a line for every run."""
+def picture(curves):
+    """The error on test digits as each training goes on."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axis = figure.subplots()
-    for name, colour in ((ALONE, plots.GREY), (ALL, plots.BLUE), (GAME, plots.ORANGE)):
-        for k, curves in enumerate(runs):
-            axis.plot(*zip(*curves[name]), color=colour, marker=".", label=name if k == 0 else None)
-    axis.set(xlabel="step", ylabel="error on test digits, %", ylim=(0, None))
+    for name, curve in curves.items():
+        axis.plot(*zip(*curve), color=COLOURS[name], marker=".", label=name)
+    axis.set(xlabel="step", ylabel="error on test digits, %", yscale="log")
     axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("What images without a label add to 100 labels")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle("What images without a label add to a few with one")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
