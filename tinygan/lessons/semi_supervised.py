@@ -203,6 +203,7 @@ def choose(labels, rng, per_class=PER_CLASS):
     order = rng.permutation(len(labels))
     return np.concatenate([order[labels[order] == k][:per_class] for k in range(10)])
 
+
 def play(it):
     """All trainings, each from the same weights of D: {name: [(step, error in percent)]}, the 100 images, digits of G."""
     (images, labels), (test, truth) = [(np.concatenate([*map(upright, np.array_split((x + 1) / 2, 10))]), y)
