@@ -34,7 +34,7 @@ Clusters have no names. The accuracy is that of the best one-to-one naming of th
 labels of the test digits (the assignment problem); this is the one place where labels are used. The normalised mutual
 information of codes and labels needs no names: 0 where they are independent, 1 where one tells the other.
 
-What to expect: of three full runs, two found 98 % of the digits, and each row of the picture is one digit; one stopped at 85 %.
+What to expect: of three full runs, two found 98 % of the digits, one digit in each row of the picture; one stopped at 85 %.
 The short ones found 97, 89 and 87 %. What is missing is mostly a pair that looks alike, such as 4 and 9.
 
 Source: Chen et al., "InfoGAN" (2016), sections 4 and 5, appendix C.1 for the networks, which are larger there and have two
