@@ -21,16 +21,21 @@ Slant and width tell x and x′ apart, and so they are of no use any more. This 
 digit if it is bent a little. Each step has three parts: f and D descend L_D; f and Q descend −I, on real images; G and Q
 descend L_G − λ L_I, on G's.
 
-The two learnings need each other: f learns from real images what a digit is, and the game gives the codes a start. Four
-choices help. f does not learn for the codes of G's images: otherwise all three networks would agree on signs, such as a speck
-here or there. Q sees noisy images, in which small signs are lost. z is small, of standard deviation 0.3 beside the code's 1,
-so that the largest differences are left to the code. And λ = 0.3, not 1.
+The game and I need each other. After 2,500 steps with 64 pairs of x and x′, one seed, 82 % of the packaged digits were found,
+and 42 % by I without a game. With 128 pairs it was 96 %: P has 100 numbers, which few pairs do not fill. With another seed it
+was 93 %, and 72 % if f did not learn for I.
+
+In the game, four choices keep the code away from small things. f does not learn for the codes of G's images: otherwise all
+three would agree on signs, such as a speck here or there. Q sees noisy images, in which small signs are lost. z is small, of
+standard deviation 0.3 beside the code's 1, so that the largest differences are left to the code. And λ = 0.3, not 1. The game
+without I finds 80 % of the digits with these choices, 57 % without them.
 
 Clusters have no names. The accuracy is that of the best one-to-one naming of the ten codes as ten digits, found with the
 labels of the test digits (the assignment problem); this is the one place where labels are used. The normalised mutual
 information of codes and labels needs no names: 0 where they are independent, 1 where one tells the other.
 
-What to expect: nearly all digits are found, and each row of the picture is one digit.
+What to expect: of three full runs, two found 98 % of the digits, one digit in each row of the picture; one stopped at 85 %.
+The short ones found 97, 89 and 87 %. What is missing is mostly a pair that looks alike, such as 4 and 9.
 
 Source: Chen et al., "InfoGAN" (2016), sections 4 and 5, appendix C.1 for the networks, which are larger there and have two
 more codes, which are continuous. The small z is that of Mukherjee et al., "ClusterGAN" (2019). I of an image and the same
