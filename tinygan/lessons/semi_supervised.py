@@ -33,8 +33,8 @@ without a game and 120 with one, but it had other weights and learning rates too
 
 What to expect of --full, from one run: 85 of 10,000 wrong with 100 labels, 147 with 50, 181 with 20; with the 100 labels
 alone 865, with all labels, after fewer steps, 94. Its 14,000 steps with 100 labels were chosen after 10,000 had left 96 of the
-same test digits, and this D knows more of digits, so the 85 are no fair win over the published 93. In the short version 35 of
-1,000 are wrong, 28 without the game, 114 with the labels alone.
+same test digits, and this D knows more of digits, so the 85 are no fair win over the published 93. In two short runs 35 and 30 of
+1,000 were wrong, 28 and 31 without the game, 114 and 113 with the labels alone.
 
 Sources: Salimans et al., "Improved Techniques for Training GANs" (2016), sections 3.1 and 5, for the game; Springenberg,
 "Unsupervised and Semi-supervised Learning with Categorical GANs" (2016), section 3.1, for L_information, with the weight 1;
