@@ -48,11 +48,13 @@ def elementwise(kernel, *arrays, columns=(), numbers=(), moving=()):
 
     arrays: of one shape. columns: arrays (C,) that broadcast along their last axis. moving: numbers that change from step to
     step; a graph reads them from the device."""
-    numbers = [*map(arrays[0].dtype.type, numbers), *map(getattr(capture, "feed", arrays[0].dtype.type), moving)]
+    first = arrays[0]
+    numbers = [*map(first.dtype.type, numbers), *map(getattr(capture, "feed", first.dtype.type), moving)]
     if moving and getattr(capture, "replaying", False):
         return
-    first = arrays[0]
-    if first.shape and first.size <= BLOCK or not first.flags.c_contiguous:     # blocks of such an array would be copies
+    # Few numbers stay in the cache without blocks; blocks of an array that is not contiguous would be copies, in which what
+    # is written is lost; and a kernel's results on an array without axes are no arrays.
+    if first.shape and first.size <= BLOCK or not first.flags.c_contiguous:
         _one_launch(kernel, first)(*arrays, *columns, *numbers)
         return
     for _ in _block_by_block(kernel, arrays, columns, numbers):

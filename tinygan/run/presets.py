@@ -64,9 +64,12 @@ def _recipe(seed, width=24, latent=32, averaging=0.998, **rules):
                  averaging=averaging, r1=0.5, r1_every=16, **rules)
 
 
+LONG = 36000                # steps of the long recipe, in which the rates fall to the end
+
+
 def _long_recipe(seed, width=24, latent=32):
     """The default recipe for ten minutes on 60,000 digits: rates that fall, and a longer mean (recipes.md, part 8)."""
-    return _recipe(seed, width, latent, averaging=0.999, decay_steps=36000)
+    return _recipe(seed, width, latent, averaging=0.999, decay_steps=LONG)
 
 
 def _seed_model(seed):
@@ -94,7 +97,7 @@ def _grid(seed):
 PRESETS = {
     "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _recipe, 4200, 16,
                      network=("width", "latent")),
-    "mnist": Preset("MNIST's 60,000 digits (downloaded, or --data DIR), ten minutes", _mnist, _long_recipe, 36000, 16,
+    "mnist": Preset("MNIST's 60,000 digits (downloaded, or --data DIR), ten minutes", _mnist, _long_recipe, LONG, 16,
                     network=("width", "latent")),
     "pictures": Preset("your own, from --data PATH", _pictures, small,
                        5000, network=("size", "channels", "width", "latent")),
