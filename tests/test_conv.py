@@ -47,6 +47,10 @@ def test_fast_kernels_equal_plain_ones(case):
     np.testing.assert_allclose(conv.plain_convolve(x, w, geo), six_loops(x, w, geo), atol=1e-12)
     np.testing.assert_allclose(fast.transpose(g, w, geo), conv.plain_transpose(g, w, geo), atol=1e-12)
     np.testing.assert_allclose(fast.weight_gradient(x, g, geo), conv.plain_weight_gradient(x, g, geo), atol=1e-12)
+    b, c = np.arange(1.0, 1 + w.shape[3]), -np.arange(1.0, 1 + w.shape[2])      # biases, which come where K < S leaves 0 too
+    for down, up in ((fast.convolve, fast.transpose), (conv.plain_convolve, conv.plain_transpose)):
+        np.testing.assert_allclose(down(x, w, geo, b), six_loops(x, w, geo) + b, atol=1e-12)
+        np.testing.assert_allclose(up(g, w, geo, c), conv.plain_transpose(g, w, geo) + c, atol=1e-12)
 
 
 @given(cases())
