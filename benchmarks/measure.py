@@ -1,6 +1,7 @@
 """How times are taken here: in rounds in which every contender has its turn, A B C A B C, so that whatever the machine
-does in the meantime it does to all of them. A turn is one call that is not timed, which brings its data back into the
-caches and lets the other library's threads come to rest (OpenMP's spin for a while after their work), and one that is.
+does in the meantime it does to all of them. A turn is at least one call that is not timed, which brings its data back into
+the caches, and goes on until the other library's threads have come to rest (OpenBLAS's and OpenMP's spin for a while after
+their work, on a core that the next one wants); then comes one that is.
 
 What is reported is the median and the range over the rounds, and of two contenders the ratio within each round: a
 ratio of two medians would mix different moments.
@@ -13,6 +14,9 @@ import numpy as np
 import threadpoolctl
 
 
+WARM = 0.15
+
+
 def rounds(contenders, count):
     """{name: seconds of each round} for {name: function without arguments}; every function waits for its own result."""
     times = {name: [] for name in contenders}
@@ -20,7 +24,9 @@ def rounds(contenders, count):
         function()
     for _ in range(count):
         for name, function in contenders.items():
-            function()
+            end = time.perf_counter() + WARM
+            while time.perf_counter() < end:
+                function()
             start = time.perf_counter()
             function()
             times[name].append(time.perf_counter() - start)

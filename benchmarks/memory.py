@@ -25,7 +25,7 @@ def memory(count, devices, dry):
                     rows.append({"name": f"{model} {batch} {name}"} | dict(zip(("peak MB", "MB later"), found)))
     return {"title": "Memory of a step", "columns": ["peak MB", "MB later"], "rows": rows,
             "notes": ["each in processes of its own; a page that several of them share counts once (PSS, looked at every few "
-                      f"ms); peak: of the first three steps; later: what {20 * count} more steps add to it"]}
+                      f"ms); peak: of the first three steps; later: what {4 * count} more steps add to it"]}
 
 
 def _measured(library, model, batch, count):
@@ -76,7 +76,7 @@ def _play(library, model, batch, count):
     if library not in steps:
         return
     with tg.group.of(workers) as team:
-        for number in (3, 20 * count, 0):
+        for number in (3, 4 * count, 0):
             if team.rank == 0:
                 print("ready", flush=True)
                 sys.stdin.readline()
