@@ -1,8 +1,8 @@
 """python -m benchmarks.gpu_on_paper: what the seed model's step would ask of a GPU, computed, and written as a page.
 
-One step is played on the CPU with the batch in one piece, as on a GPU, and every matrix product, fused kernel and copy of
-windows is noted: its floating-point operations, and its bytes if each operand is read once and each result written once.
-Each then takes at least max(operations / peak rate, bytes / bandwidth), the roofline (Williams et al. 2009). Nothing here is
+One step is played on the CPU with the batch in one piece and the kernels of a GPU, and every matrix product, fused kernel and
+copy of windows is noted: its floating-point operations, and its bytes if each operand is read once and each result written
+once. Each then takes at least max(operations / peak rate, bytes / bandwidth), the roofline (Williams et al. 2009). Nothing here is
 measured on a GPU."""
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -41,8 +41,8 @@ def trace(gan, x):
     def note(kind, operations, *arrays):
         calls.append(Call(kind, operations, sum(array.nbytes for array in arrays)))
 
-    matmul, launch, add_rows, windows, between = (np.matmul, kernels._one_launch, kernels._add_rows, conv._windows,
-                                                  backend.between)
+    matmul, launch, add_rows, windows, pixels, between = (np.matmul, kernels._one_launch, kernels._add_rows, conv._windows,
+                                                          conv._pixels, backend.between)
 
     def noted_matmul(a, b, out=None):
         result = matmul(a, b, out=out)
@@ -68,6 +68,11 @@ def trace(gan, x):
         note("copies of windows", 0, image, view)           # .nbytes of a view is that of its copy
         return view
 
+    def noted_pixels(x, S, p, q):
+        view = pixels(x, S, p, q)
+        calls.append(Call("sums of what was painted", p.taps * q.taps * view.size, (p.taps * q.taps + 1) * view.nbytes))
+        return view
+
     def noted_between(image, *rest):
         result = between(image, *rest)
         note("paddings", 0, image, result, result)          # filled with zeros, then written
@@ -75,7 +80,8 @@ def trace(gan, x):
 
     whole = [(kernels, "chunks"), (conv, "chunks")]
     noted = [(np, "matmul", noted_matmul), (kernels, "_one_launch", noted_launch), (kernels, "_add_rows", noted_add_rows),
-             (conv, "_windows", noted_windows), (chapter, "between", noted_between), (conv, "between", noted_between)]
+             (conv, "_windows", noted_windows), (chapter, "between", noted_between), (conv, "between", noted_between),
+             (conv, "_pixels", noted_pixels), (conv, "device_of", lambda array: "cuda")]
     with ExitStack() as stack:
         for module, name in whole:
             stack.enter_context(mock.patch.object(module, name, lambda array, size: [slice(0, len(array))]))

@@ -1,4 +1,6 @@
 """The three maps of the convolution's trilinear form: fast against plain, adjoint to each other, and differentiated."""
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -51,6 +53,15 @@ def test_fast_kernels_equal_plain_ones(case):
     for down, up in ((fast.convolve, fast.transpose), (conv.plain_convolve, conv.plain_transpose)):
         np.testing.assert_allclose(down(x, w, geo, b), six_loops(x, w, geo) + b, atol=1e-12)
         np.testing.assert_allclose(up(g, w, geo, c), conv.plain_transpose(g, w, geo) + c, atol=1e-12)
+
+
+@given(cases())
+def test_painting_as_on_a_gpu(case):
+    """All channels side by side, and neighbouring phases at once."""
+    _, w, g, geo = case
+    with mock.patch.object(fast, "device_of", lambda array: "cuda"):
+        x = fast.transpose(g, w, geo)
+    np.testing.assert_allclose(x, conv.plain_transpose(g, w, geo), atol=1e-12)
 
 
 @given(cases())

@@ -10,6 +10,7 @@ import pytest
 import tinygan as tg
 from tinygan import backend, conv, losses, ops, run
 from tinygan.checkpoint.networks import build
+from tinygan.fast import conv as fast_conv
 from tinygan.norm import batch_norm
 from tinygan.run import presets
 
@@ -220,14 +221,31 @@ def test_a_run_from_the_command_line(preset, device, tmp_path, capsys, monkeypat
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 6
 
 
-@pytest.mark.parametrize("model, launches", [("seed", 232), ("small", 271)])
-def test_what_a_step_costs(model, launches, cost_of_a_step):
-    """Exactly: kernels launched, two uploads (the batch, the noise), nothing downloaded, nothing waited for."""
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_what_is_too_much_to_paint(name, device, monkeypatch, rng):
+    """A transposed convolution of a large batch goes phase by phase on a GPU too."""
+    geo = conv.geometry(*GEOMETRIES[name])
+    g, w = rng.standard_normal((4, *geo.steps, 3)), rng.standard_normal((geo.kernel, geo.kernel, 2, 3))
+    painted = fast_conv.transpose(*(backend.to_device(array, device) for array in (g, w)), geo)
+    monkeypatch.setattr(fast_conv, "PAINTED", 0)
+    by_phase = fast_conv.transpose(*(backend.to_device(array, device) for array in (g, w)), geo)
+    for x in (painted, by_phase):
+        np.testing.assert_allclose(tg.to_numpy(x), conv.plain_transpose(g, w, geo), atol=1e-12)
+
+
+@pytest.mark.parametrize("model, painted, launches, products", [
+    ("seed", None, 204, 101), ("seed", 0, 232, 113), ("small", None, 178, 55)])
+def test_what_a_step_costs(model, painted, launches, products, cost_of_a_step, monkeypatch):
+    """Exactly: kernels launched, cuBLAS called, two uploads (the batch, the noise), nothing downloaded, nothing waited for.
+
+    With a large batch, transposed convolutions do not paint."""
+    if painted is not None:
+        monkeypatch.setattr(fast_conv, "PAINTED", painted)
     models = {"seed": (tg.models.seed_generator(), tg.models.seed_discriminator()),
               "small": (tg.models.small_generator(), tg.models.small_discriminator())}
     gan, x = tg.GAN(*models[model]).to("cuda"), tg.data.digits()[0][:4]
     cost = cost_of_a_step(gan, x)
-    assert (cost["launches"], cost["h2d"], cost["d2h"], cost["syncs"]) == (launches, 2, 0, 0)
+    assert (cost["launches"], cost["products"], cost["h2d"], cost["d2h"], cost["syncs"]) == (launches, products, 2, 0, 0)
 
 
 @pytest.mark.parametrize("loss", losses.LOSSES)

@@ -10,17 +10,18 @@ By phase. Pixels of x that are S apart meet the same positions of the kernel. Wi
 
 so x falls into S·S classes, and each of them is a convolution of g, with stride 1, by its own part of the kernel.
 
-By painting. For images of one channel each pixel of g paints its K·K numbers, all of them in one product; then they are added
-up where they fell. A pixel of x in phase p reads position a of the kernel from the row (S·m + p + top − a)/S of g: one row
+By painting. Each pixel of g paints its K·K·C numbers, all of them in one product; then they are added up where they fell. So
+it is done for images of one channel, and on a GPU as long as these numbers stay in its cache: then it is the calls that cost. A pixel of x in phase p reads position a of the kernel from the row (S·m + p + top − a)/S of g: one row
 back in g for each S positions, which is what the strides S·a − i in _paint say.
 """
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..backend import array_module, between
+from ..backend import array_module, between, device_of
 from .kernels import chunks, column_sums, product
 
 CACHE = 1 << 19          # numbers that the windows gathered at one time may hold, so that they stay in the cache
+PAINTED = 1 << 23        # numbers that may be painted at one time on a GPU, 32 MB in float32
 
 
 def _images(numbers, weights=0):
@@ -83,42 +84,58 @@ def _from_one_gather(x, w, g, geo, bias=None):
 
 
 def transpose(g, w, geo, bias=None):
-    return (_paint if w.shape[2] == 1 else _transpose_by_phase)(g, w, geo, bias)
+    paints = w.shape[2] == 1 or device_of(g) == "cuda" and g.size // w.shape[3] * w[..., 0].size <= PAINTED
+    return (_paint if paints else _transpose_by_phase)(g, w, geo, bias)
 
 
 @dataclass(frozen=True)
 class Phase:
     """The pixels S·m + phase of x along one axis, m < count, and what they receive: they meet the kernel positions
-    first, first + S, …, and of these the last meets g at m + offset, the one before it at m + offset + 1, and so on."""
+    first, first + S, …, and of these the last meets g at m + offset, the one before it at m + offset + 1, and so on.
+
+    many = 2: so do their neighbours S·m + phase + 1, except that first and offset are further by `step`."""
     phase: int
     count: int
     first: int
     taps: int            # how many positions
     offset: int
+    many: int = 1
+    step: tuple = (0, 0)
+
+    @property
+    def reach(self):
+        """They read g at less than m + reach."""
+        return self.offset + (self.many - 1) * self.step[1] + self.taps
 
 
 @functools.cache
-def _phases(geo):
-    """Those down the rows of x and their span, those across its columns and theirs; phases that receive nothing are left out."""
+def _phases(geo, pairs):
+    """Those down the rows of x and their span, those across its columns and theirs; phases that receive nothing are left out.
+
+    pairs: neighbours that are alike in count and taps as one."""
     K, S = geo.kernel, geo.stride
 
     def along(size, before):
+        found = []
         for phase in range(min(S, size)):
             first = (phase + before) % S                   # S·i + a = S·m + phase + before
             taps = len(range(first, K, S))
-            if taps:
-                offset = (phase + before - first) // S - taps + 1
-                yield Phase(phase, len(range(phase, size, S)), first, taps, offset)
+            p = Phase(phase, len(range(phase, size, S)), first, taps, (phase + before - first) // S - taps + 1)
+            last = found[-1] if found else p
+            if pairs and (last.phase, last.many, last.count, last.taps) == (phase - 1, 1, p.count, taps):
+                found[-1] = replace(last, many=2, step=(first - last.first, p.offset - last.offset))
+            elif taps:
+                found.append(p)
+        return found
 
     (top, _), (left, _) = geo.pads
-    down, across = list(along(geo.size[0], top)), list(along(geo.size[1], left))
+    down, across = along(geo.size[0], top), along(geo.size[1], left)
     return down, _span(down), across, _span(across)
 
 
 def _span(phases):
     """(start, stop) of what these read of g along their axis; some of it may lie outside of g."""
-    return (min((p.offset for p in phases), default=0),
-            max((p.offset + p.taps + p.count - 1 for p in phases), default=0))
+    return min((p.offset for p in phases), default=0), max((p.reach + p.count - 1 for p in phases), default=0)
 
 
 def _transpose_by_phase(g, w, geo, bias):
@@ -127,14 +144,14 @@ def _transpose_by_phase(g, w, geo, bias):
 
     Classes with the same columns use the same windows, those with fewer rows a part of them."""
     xp, S, (C, D) = array_module(g), geo.stride, w.shape[2:]
-    down, (above, _), across, (begin, end) = _phases(geo)
+    down, (above, _), across, (begin, end) = _phases(geo, False)
     x = xp.empty((len(g), *geo.size, C), g.dtype)
     if len(across) * len(down) < S * S:
         x[...] = 0 if bias is None else bias                # K < S: some pixels receive nothing else
     if not across or not down:
         return x
     lines = max(p.count for p in down)
-    rows = max(p.offset + p.taps for p in down) - above     # of the windows that all phases share
+    rows = max(p.reach for p in down) - above               # of the windows that all phases share
     kernels = {(p.first, q.first): w[p.first::S, q.first::S][::-1, ::-1].swapaxes(2, 3).reshape(-1, C)      # (taps·taps·D, C)
                for p in down for q in across}
 
@@ -159,23 +176,36 @@ def _transpose_by_phase(g, w, geo, bias):
 
 
 def _paint(g, w, geo, bias):
-    """For images of one channel: all K·K numbers that a pixel of g paints in one product, laid out so that for each
-    position (a, b) a row of g is one run; then for each phase the sum over its positions, looked up where they fell."""
-    xp, K, S, D, (I, J) = array_module(g), geo.kernel, geo.stride, w.shape[3], geo.steps
-    x = xp.zeros((len(g), *geo.size, 1), g.dtype)
-    down, (above, below), across, (begin, end) = _phases(geo)
+    """All K·K·C numbers that a pixel of g paints in one product; then for each phase the sum over its positions, looked up
+    where they fell. A GPU wants the channels side by side; of one channel a row of g is one run for each position (a, b)."""
+    xp, (K, _, C, D), S, (I, J) = array_module(g), w.shape, geo.stride, geo.steps
+    down, (above, below), across, (begin, end) = _phases(geo, device_of(g) == "cuda")
+    receiving = sum(p.many for p in down) * sum(q.many for q in across)                # of the S·S phases
+    x, w = (xp.empty if receiving == S * S else xp.zeros)((len(g), *geo.size, C), g.dtype), w.reshape(-1, D)
 
     for part in chunks(g, _images(I * J * (K * K + D))) if down and across else ():
-        paint = product(g)(w.reshape(-1, D), g[part].reshape(-1, D).T)     # (K·K, D) (D, n·I·J) → (K·K, n·I·J)
-        padded = between(paint.reshape(-1, I, J, 1), (above, below), (begin, end))
-        padded = padded.reshape(K, K, -1, below - above, end - begin)
-        a, b, n, i, j = padded.strides
+        pixels, span = g[part].reshape(-1, D), ((above, below), (begin, end))
+        if device_of(g) == "cuda":
+            painted = between(product(g)(pixels, w.T).reshape(-1, I, J, K * K * C), *span)
+            painted = painted.reshape(*painted.shape[:3], K, K, C).transpose(3, 4, 0, 1, 2, 5)
+        else:
+            painted = between(product(g)(w, pixels.T).reshape(-1, I, J, 1), *span)
+            painted = painted.reshape(K, K, -1, *painted.shape[1:])
+        a, b, n, i, j, c = painted.strides
         for p in down:
             for q in across:
-                painted = xp.lib.stride_tricks.as_strided(
-                    padded[p.first:, q.first:, :, p.offset + p.taps - 1 - above:, q.offset + q.taps - 1 - begin:],
-                    (p.taps, q.taps, padded.shape[2], p.count, q.count), (S * a - i, S * b - j, n, i, j))
-                painted.sum(axis=(0, 1), out=x[part, p.phase::S, q.phase::S, 0])
+                meeting = xp.lib.stride_tricks.as_strided(
+                    painted[p.first:, q.first:, :, p.offset + p.taps - 1 - above:, q.offset + q.taps - 1 - begin:],
+                    (p.taps, q.taps, painted.shape[2], p.count, p.many, q.count, q.many, C),
+                    (S * a - i, S * b - j, n, i, p.step[0] * a + p.step[1] * i, j, q.step[0] * b + q.step[1] * j, c))
+                meeting.sum(axis=(0, 1), out=_pixels(x[part], S, p, q))
     if bias is not None:
         x += bias
     return x
+
+
+def _pixels(x, S, p, q):
+    """Those of x in these phases, as a view (N, count, many, count, many, C)."""
+    (n, row, column, channel), x = x.strides, x[:, p.phase:, q.phase:]
+    return array_module(x).lib.stride_tricks.as_strided(x, (len(x), p.count, p.many, q.count, q.many, x.shape[3]),
+                                                        (n, S * row, row, S * column, column, channel))
