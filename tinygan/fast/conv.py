@@ -18,7 +18,7 @@ import functools
 from dataclasses import dataclass, replace
 
 from ..backend import array_module, between, device_of
-from .kernels import chunks, column_sums, product
+from .kernels import chunks, column_sums, fused, product
 
 CACHE = 1 << 19          # numbers that the windows gathered at one time may hold, so that they stay in the cache
 PAINTED = 1 << 23        # numbers that may be painted at one time on a GPU, 32 MB in float32
@@ -84,7 +84,8 @@ def _from_one_gather(x, w, g, geo, bias=None):
 
 
 def transpose(g, w, geo, bias=None):
-    paints = w.shape[2] == 1 or device_of(g) == "cuda" and g.size // w.shape[3] * w[..., 0].size <= PAINTED
+    (K, _, C, D), taps = w.shape, -(-len(w) // geo.stride)
+    paints = C == 1 or device_of(g) == "cuda" and g.size // D * K * K * C <= PAINTED and taps <= 4
     return (_paint if paints else _transpose_by_phase)(g, w, geo, bias)
 
 
@@ -177,7 +178,7 @@ def _transpose_by_phase(g, w, geo, bias):
 
 def _paint(g, w, geo, bias):
     """All K·K·C numbers that a pixel of g paints in one product; then for each phase the sum over its positions, looked up
-    where they fell. A GPU wants the channels side by side; of one channel a row of g is one run for each position (a, b)."""
+    where they fell. Several channels lie side by side; of one, a row of g is one run for each position (a, b)."""
     xp, (K, _, C, D), S, (I, J) = array_module(g), w.shape, geo.stride, geo.steps
     down, (above, below), across, (begin, end) = _phases(geo, device_of(g) == "cuda")
     receiving = sum(p.many for p in down) * sum(q.many for q in across)                # of the S·S phases
@@ -185,7 +186,7 @@ def _paint(g, w, geo, bias):
 
     for part in chunks(g, _images(I * J * (K * K + D))) if down and across else ():
         pixels, span = g[part].reshape(-1, D), ((above, below), (begin, end))
-        if device_of(g) == "cuda":
+        if C > 1:
             painted = between(product(g)(pixels, w.T).reshape(-1, I, J, K * K * C), *span)
             painted = painted.reshape(*painted.shape[:3], K, K, C).transpose(3, 4, 0, 1, 2, 5)
         else:
@@ -198,10 +199,19 @@ def _paint(g, w, geo, bias):
                     painted[p.first:, q.first:, :, p.offset + p.taps - 1 - above:, q.offset + q.taps - 1 - begin:],
                     (p.taps, q.taps, painted.shape[2], p.count, p.many, q.count, q.many, C),
                     (S * a - i, S * b - j, n, i, p.step[0] * a + p.step[1] * i, j, q.step[0] * b + q.step[1] * j, c))
-                meeting.sum(axis=(0, 1), out=_pixels(x[part], S, p, q))
+                target = _pixels(x[part], S, p, q)
+                if C > 1:
+                    fused(_added, target, *(meeting[k, l] for k in range(p.taps) for l in range(q.taps)))
+                else:
+                    meeting.sum(axis=(0, 1), out=target)
     if bias is not None:
         x += bias
     return x
+
+
+def _added(out, *shares):
+    """out = Σ shares"""
+    array_module(out).add(shares[0], sum(shares[1:]), out=out)
 
 
 def _pixels(x, S, p, q):
