@@ -1,4 +1,5 @@
 """The three maps of the convolution's trilinear form: fast against plain, adjoint to each other, and differentiated."""
+import itertools
 from unittest import mock
 
 import numpy as np
@@ -55,13 +56,18 @@ def test_fast_kernels_equal_plain_ones(case):
         np.testing.assert_allclose(up(g, w, geo, c), conv.plain_transpose(g, w, geo) + c, atol=1e-12)
 
 
-@given(cases())
-def test_painting_as_on_a_gpu(case):
+@pytest.mark.parametrize("stride", range(1, 5))
+@pytest.mark.parametrize("kernel", range(1, 6))
+def test_painting_as_on_a_gpu(kernel, stride, rng):
     """All channels side by side, and neighbouring phases at once."""
-    _, w, g, geo = case
-    with mock.patch.object(fast, "device_of", lambda array: "cuda"):
-        x = fast.transpose(g, w, geo)
-    np.testing.assert_allclose(x, conv.plain_transpose(g, w, geo), atol=1e-12)
+    for pad, channels, size in itertools.product(range(3), (1, 2), (4, 5)):
+        if size + pad + 1 < kernel:
+            continue
+        geo = conv.geometry((size, size + 1), kernel, stride, ((pad, 1), (1, pad)))
+        g, w = rng.standard_normal((2, *geo.steps, 3)), rng.standard_normal((kernel, kernel, channels, 3))
+        with mock.patch.object(fast, "device_of", lambda array: "cuda"):
+            x = fast.transpose(g, w, geo)
+        np.testing.assert_allclose(x, conv.plain_transpose(g, w, geo), atol=1e-12)
 
 
 @given(cases())

@@ -11,8 +11,9 @@ By phase. Pixels of x that are S apart meet the same positions of the kernel. Wi
 so x falls into S·S classes, and each of them is a convolution of g, with stride 1, by its own part of the kernel.
 
 By painting. Each pixel of g paints its K·K·C numbers, all of them in one product; then they are added up where they fell. So
-it is done for images of one channel, and on a GPU as long as these numbers stay in its cache: then it is the calls that cost. A pixel of x in phase p reads position a of the kernel from the row (S·m + p + top − a)/S of g: one row
-back in g for each S positions, which is what the strides S·a − i in _paint say.
+it is done for images of one channel, and on a GPU as long as these numbers stay in its cache: there it is the calls that cost.
+A pixel of x in phase p reads position a of the kernel from the row (S·m + p + top − a)/S of g: one row back in g for each S
+positions, which is what the strides S·a − i in _paint say.
 """
 import functools
 from dataclasses import dataclass, replace
@@ -85,7 +86,7 @@ def _from_one_gather(x, w, g, geo, bias=None):
 
 def transpose(g, w, geo, bias=None):
     (K, _, C, D), taps = w.shape, -(-len(w) // geo.stride)
-    paints = C == 1 or device_of(g) == "cuda" and g.size // D * K * K * C <= PAINTED and taps <= 4
+    paints = C == 1 or device_of(g) == "cuda" and taps <= 4 and g.size // D * K * K * C <= PAINTED
     return (_paint if paints else _transpose_by_phase)(g, w, geo, bias)
 
 
@@ -123,7 +124,7 @@ def _phases(geo, pairs):
             taps = len(range(first, K, S))
             p = Phase(phase, len(range(phase, size, S)), first, taps, (phase + before - first) // S - taps + 1)
             last = found[-1] if found else p
-            if pairs and (last.phase, last.many, last.count, last.taps) == (phase - 1, 1, p.count, taps):
+            if pairs and (last.phase, last.count, last.taps) == (phase - 1, p.count, taps):
                 found[-1] = replace(last, many=2, step=(first - last.first, p.offset - last.offset))
             elif taps:
                 found.append(p)
