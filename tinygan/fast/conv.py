@@ -70,7 +70,8 @@ def _from_one_gather(x, w, g, geo, bias=None):
     xp, K, C = array_module(x), geo.kernel, x.shape[3]
     D = (g if w is None else w).shape[3]
     y = None if w is None else xp.empty((len(x), *geo.steps, D), x.dtype)
-    w_gradient, size = None, _images(geo.steps[0] * geo.steps[1] * K * K * C, 0 if g is None else K * K * C * D)
+    w_gradient = None if g is None else xp.empty((K, K, C, D), x.dtype)
+    size = _images(geo.steps[0] * geo.steps[1] * K * K * C, 0 if g is None else w_gradient.size)
     for part in chunks(x, size) or [slice(0)]:              # of no images, the gradient is 0
         windows = _gather(x[part], geo)
         if w is not None:
@@ -79,9 +80,12 @@ def _from_one_gather(x, w, g, geo, bias=None):
             if bias is not None:
                 rows += bias
         if g is not None:
-            share = product(x)(windows.T, g[part].reshape(-1, D))
-            w_gradient = share if w_gradient is None else xp.add(w_gradient, share, out=w_gradient)
-    return y, None if g is None else w_gradient.reshape(K, K, C, D)
+            total, factors = w_gradient.reshape(-1, D), (windows.T, g[part].reshape(-1, D))
+            if part.start:
+                total += product(x)(*factors)
+            else:
+                product(x)(*factors, out=total)
+    return y, w_gradient
 
 
 def transpose(g, w, geo, bias=None):
