@@ -51,6 +51,26 @@ def test_elementwise_meets_every_element_once(shape):
     np.testing.assert_array_equal(counts, 1)
 
 
+def test_what_a_tensor_holds_is_no_subclass():
+    """np.matrix has a product of its own; a file that is mapped into memory is an array like any other."""
+    with pytest.warns(PendingDeprecationWarning):
+        one, other = np.matrix([[1.0, 2.0]]), np.matrix([[3.0, 4.0]])
+    product = tg.Tensor(one) * tg.Tensor(other)
+    assert type(product.data) is np.ndarray and product.data.tolist() == [[3, 8]]
+    assert type(tg.Tensor(np.ones(2).view(np.memmap)).data) is np.ndarray
+
+
+@pytest.mark.parametrize("values, fits", [(np.ones(2, np.float16), True), (np.ones(2, ">f4"), True), (np.ones(2, int), True),
+                                          (np.ones(2, complex), False), (np.array(["1", "2"]), False)])
+def test_weights_are_real_numbers(values, fits):
+    layer, state = tg.Dense(2, 1, bias=False), {"weight": values.reshape(2, 1)}
+    if fits:
+        assert layer.load_state_dict(state).weight.data.tolist() == [[1], [1]]
+    else:
+        with pytest.raises(tg.TinyganError, match="expected real numbers"):
+            layer.load_state_dict(state)
+
+
 def test_devices_by_name():
     array = np.ones(2)
     assert tg.to_device(array, "cpu") is array and tg.to_device(tg.Tensor(array), "cpu") is array

@@ -229,3 +229,8 @@ def test_the_check_records_within_no_grad(order, rng):
         assert tg.check_gradients(ops.exp, rng.standard_normal(3), order=order).max_error < 1e-6
         with pytest.raises(tg.GradientError):
             tg.check_gradients(WRONG["sign"], rng.standard_normal(3), order=order)
+
+
+def test_a_function_of_nothing_proves_nothing():
+    with pytest.raises(tg.TinyganError, match="nothing to differentiate it by, expected an input"):
+        tg.check_gradients(lambda: tg.Tensor(1.0))

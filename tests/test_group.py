@@ -547,6 +547,9 @@ def test_auto_is_one_worker_a_core_and_eight_rows_each(monkeypatch):
     for batch, number in ((8, 1), (16, 2), (24, 3), (32, 4), (256, 4)):
         assert group.chosen("auto", group.ALONE, batch, "cpu") == (number, f"4 cores, a batch of {batch}")
     assert group.chosen("auto", group.ALONE, 64, "cuda")[0] == 1
+    for wrong in (0, 1.5, "two"):
+        with pytest.raises(tg.TinyganError, match=f"got workers {wrong!r}, expected an integer of at least 1"):
+            group.chosen(wrong, group.ALONE, 64, "cpu")
     with pytest.raises(tg.TinyganError, match="2 workers and a GPU"):
         group.chosen(2, group.ALONE, 64, "cuda")
 

@@ -241,7 +241,8 @@ A, B32, V = tg.Tensor(np.ones((2, 3))), tg.Tensor(np.ones((2, 3), np.float32)), 
     (lambda: A + np.ones((2, 3), np.float32), "astype"), (lambda: A - tg.Tensor(np.ones(2)), "do not broadcast"),
     (lambda: A @ A, "matrix product"), (lambda: A @ V, "matrix product"), (lambda: A ** V, "exponent"),
     (lambda: A.reshape(7), "cannot reshape"), (lambda: A.reshape((2, 2)), "cannot reshape"),
-    (lambda: A[[0, 1]], "indexed"),
+    (lambda: A[[0, 1]], "indexed"), (lambda: tg.Tensor(np.ma.array([1.0, 2.0], mask=[0, 1])), "masked"),
+    (lambda: tg.grad(A.sum(), [3]), "got the inputs"),
 ])
 def test_bad_operands_get_a_sentence(wrong, word):
     with pytest.raises(tg.TinyganError, match=word):

@@ -194,7 +194,8 @@ def test_a_damaged_checkpoint_is_refused_and_left_alone(kind, tmp_path):
 @pytest.mark.parametrize("change, word", [
     (lambda x: (x * 127 + 128).astype(np.uint8), "uint8"), (lambda x: x * 2, r"\[-1, 1\]"),
     (lambda x: np.where(x > 0.9, np.nan, x).astype(np.float32), "NaN"), (lambda x: x[:, :3], "reshape"),
-    (lambda x: x[:5], "batch size")])
+    (lambda x: x[:5], "batch size"), (lambda x: x[:0], "got no images"), (lambda x: tg.Tensor(x), "a Tensor"),
+    (lambda x: np.ma.masked_greater(x, 0.9), "masked")])
 def test_images_that_cannot_be_played_with(change, word, images):
     with pytest.raises(tg.TinyganError, match=word):
         tiny().fit(change(images), 1, 8)
@@ -207,6 +208,13 @@ def test_other_bad_input(images, tmp_path):
         tg.GAN(tg.models.seed_generator(), tg.models.seed_discriminator()).step(np.zeros((1, 28, 28, 1), np.float32))
     with pytest.raises(tg.TinyganError, match="no checkpoint"):
         tg.GAN.load(tmp_path / "none.npz")
+    with pytest.raises(tg.TinyganError, match="got the option 'd_lr', expected one of gradient_penalty, averaging, r1.*d_optim"):
+        tiny(d_lr=1e-4)
+    for n in (0, -1, 2.5):
+        with pytest.raises(tg.TinyganError, match=f"got n {n}, expected an integer of at least 1"):
+            tiny().sample(n)
+        with pytest.raises(tg.TinyganError, match=f"got n {n}, expected an integer of at least 1"):
+            tg.data.ring(n)
 
 
 @pytest.mark.parametrize("d_loss, g_loss, step, what", [
@@ -229,7 +237,7 @@ def test_one_z_is_one_image_whatever_stands_beside_it():
     z = np.random.default_rng(7).standard_normal((40, gan.latent))
     assert np.array_equal(gan.generate(z[31:32])[0], many[31])
     np.testing.assert_allclose(gan.generate(z), many, atol=1e-6)
-    with pytest.raises(tg.TinyganError, match="0 samples"):
+    with pytest.raises(tg.TinyganError, match="got n 0"):
         gan.sample(0)
 
 

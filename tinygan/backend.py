@@ -40,8 +40,12 @@ def device_of(array):
 
 
 def floats(x):
-    """x as an array of float32 or float64; lists and integers become float64, as in NumPy."""
-    array = x if type(x) is np.ndarray or is_array(x) else np.asarray(x)
+    """x as an array of float32 or float64; lists and integers become float64, as in NumPy.
+
+    TinyganError for another dtype, and for a masked array, whose mask would be forgotten."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TinyganError("got a masked array, expected one in which every number counts: use .filled() or .compressed()")
+    array = x if type(x) is np.ndarray or is_array(x) and not isinstance(x, np.ndarray) else np.asarray(x)
     if array.dtype in FLOATS:
         return array
     if array.dtype.kind not in "iub":
@@ -93,7 +97,11 @@ def to_device(x, device: str) -> np.ndarray:
 
 
 def like(values, array):
-    """The values (any array) as an array of the same library and dtype as `array`, row after row in memory."""
+    """The values (any array) as an array of the same library and dtype as `array`, row after row in memory.
+
+    TinyganError for values that are no real numbers."""
+    if values.dtype.kind not in "fiub":
+        raise TinyganError(f"got {values.dtype}, expected real numbers: take the part that is meant, such as .real")
     values = values.astype(array.dtype, order="C", copy=False)         # first, so that float64 noise is not uploaded as such
     return values if device_of(values) == device_of(array) else to_device(values, device_of(array))
 

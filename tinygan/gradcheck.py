@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .backend import array_module, is_array, like, to_numpy
-from .errors import TinyganError
+from .errors import TinyganError, brief
 from .layers import Module
 from .ops import sum
 from .tensor import Tensor, grad, set_grad_enabled, topological_order
@@ -93,8 +93,7 @@ def compare_gradients(f, *inputs, order=1, seed=0):
     """What check_gradients does, but for the verdict: a Report, whatever the errors in it."""
     if order not in TOLERANCE:
         raise TinyganError(f"got order {order!r}, expected 1 or 2")
-    rng = np.random.default_rng(seed)
-    names = {}
+    rng, names = np.random.default_rng(seed), {}
     if isinstance(f, Module):
         f = copy.deepcopy(f).astype(np.float64)
         names = {parameter: name for name, parameter in f.named_parameters()}
@@ -107,11 +106,12 @@ def compare_gradients(f, *inputs, order=1, seed=0):
     # What f makes anew at each call is no parameter.
     leaves = list(leaves | dict.fromkeys(x for x in topological_order(output)
                                          if x.requires_grad and not x.edges and x in again))
+    if not leaves:
+        raise TinyganError(f"got {brief(f)} and nothing to differentiate it by, expected an input at least: check_gradients(f, x)")
     for x in leaves:
         names.setdefault(x, f"parameter {len(names) - len(inputs)}")
     u = _random(rng, output)
-    # φ is the sum of the terms.
-    if order == 1:
+    if order == 1:                                                 # φ is the sum of the terms
         def terms():
             return [u * f(*inputs)]
     else:

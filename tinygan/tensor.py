@@ -160,6 +160,8 @@ def grad(output, inputs, cotangent=None, create_graph=False):
     An input that output does not depend on has gradient zero.  TinyganError on a missing or misshapen cotangent, and for
     an input without requires_grad where output, for all that was kept, may depend on it."""
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if not all(isinstance(x, Tensor) for x in inputs):
+        raise TinyganError(f"got the inputs {inputs!r}, expected Tensors: give one, or a list such as [x, w]")
     g = _cotangent(output, cotangent)
 
     order = topological_order(output)

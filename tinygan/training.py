@@ -14,7 +14,7 @@ from . import checkpoint, group, umpire
 from .backend import array_module, at_hand, device_of, is_array, like, to_numpy
 from .checkpoint import games
 from .checkpoint.networks import one_by_one
-from .errors import StopTraining, TinyganError, integer
+from .errors import StopTraining, integer
 from .fast.kernels import elementwise
 from .losses import LOSSES, gradient_penalty, r1_penalty, smoothed_discriminator_loss
 from .ops import concatenate, mean, sigmoid
@@ -36,7 +36,7 @@ class GAN:
 
     def __init__(self, generator, discriminator, latent=100, loss="non_saturating", g_optimizer=None, d_optimizer=None, *,
                  seed=0, **rules):
-        self.rules = umpire.Rules(**rules)
+        self.rules = umpire.rules_of(rules)
         umpire.check_loss(loss, self.rules)
         self.generator, self.discriminator, self.loss = generator, discriminator, loss
         self.latent = integer("latent", latent, 1)
@@ -128,9 +128,7 @@ class GAN:
 
         Drawn one by one: a matrix product of another height may add in another order. So one z is one image, to the last
         bit, whatever stands beside it.  TinyganError for n < 1."""
-        if n < 1:
-            raise TinyganError(f"got {n} samples to draw, expected at least 1: ask for more")
-        z = np.random.default_rng(seed).standard_normal((n, self.latent))
+        z = np.random.default_rng(seed).standard_normal((integer("n", n, 1), self.latent))
         return np.concatenate([self.generate(one) for one in z[:, None]])       # (n, latent) → n of (1, latent)
 
     def generate(self, z):

@@ -4,7 +4,7 @@ from math import inf
 
 import numpy as np
 
-from .backend import all_finite, is_array
+from .backend import all_finite, floats, is_array
 from .errors import Diverged, TinyganError, integer, plain_number
 from .layers import Sigmoid, Tanh
 from .losses import LOSSES
@@ -54,6 +54,15 @@ class Rules:
         return max(SLOWEST, 1 - step / self.decay_steps) if self.decay_steps else 1.0
 
 
+def rules_of(options):
+    """The Rules that GAN's options name.  TinyganError for a name that is none of them."""
+    unknown = [name for name in options if name not in Rules.names()]
+    if unknown:
+        raise TinyganError(f"got the option {unknown[0]!r}, expected one of {', '.join(Rules.names())}: choose one of them; "
+                           "learning rates belong to g_optimizer and d_optimizer, as in tg.Adam(G.parameters(), lr=1e-4)")
+    return Rules(**options)
+
+
 def check_loss(loss, rules):
     """TinyganError for a loss that there is not, and for one that does not go with the rules."""
     if loss not in LOSSES:
@@ -80,9 +89,12 @@ def check_images(gan, images, batch_size):
     """TinyganError for images that D cannot take or G cannot paint, and for a batch size that they are too few for."""
     check_players(gan)
     if not is_array(images) or images.dtype.kind != "f":
-        kind = getattr(images, "dtype", type(images).__name__)
+        kind = images.dtype if is_array(images) else f"a {type(images).__name__}"
         raise TinyganError(f"got images as {kind}, expected an array of float32: "
                            "for bytes from 0 to 255 use images.astype('float32') / 127.5 - 1")
+    floats(images[:0])                                  # which refuses what no Tensor takes
+    if not len(images):
+        raise TinyganError("got no images, expected one at least: is the folder or the selection that they come from empty?")
     if integer("batch size", batch_size, 1) > len(images):
         raise TinyganError(f"got batch size {batch_size} and {len(images)} images, expected a batch of 1 to {len(images)}: "
                            "give more images, or another batch size")

@@ -7,6 +7,8 @@ these means, these widths, 100,000 points to train on.
 """
 import numpy as np
 
+from ..errors import integer
+
 _angles = 2 * np.pi * np.arange(8) / 8
 RING_MEANS = np.stack([np.cos(_angles), np.sin(_angles)], axis=1).astype(np.float32)    # (8, 2)
 RING_SIGMA = 0.01
@@ -32,5 +34,5 @@ def grid(n=100_000, seed=0) -> tuple[np.ndarray, np.ndarray]:
 
 def _mixture(means, sigma, n, seed):
     rng = np.random.default_rng(seed)
-    modes = rng.integers(len(means), size=n)
+    modes = rng.integers(len(means), size=integer("n", n, 1))
     return means[modes] + sigma * rng.standard_normal((n, 2), dtype=np.float32), modes

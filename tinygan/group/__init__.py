@@ -22,7 +22,7 @@ drawn for the whole batch on every rank, which then takes its rows: state and ch
 import os
 from contextlib import nullcontext
 
-from ..errors import TinyganError
+from ..errors import TinyganError, integer
 from .forked import Forked, cannot_fork, cores
 from .mpi import Mpi
 from .ranks import ALONE, Alone, current
@@ -41,7 +41,7 @@ def chosen(workers, team, batch_size, device):
     elif started > 1:
         raise TinyganError(f"got {started} processes from mpiexec, each a run of its own in the same folder: add --workers mpi")
     elif workers != "auto":
-        number, why = workers, "as asked for"
+        number, why = integer("workers", workers, 1), "as asked for"
     elif device == "cuda" or cannot_fork():
         number, why = 1, "the GPU is one" if device == "cuda" else cannot_fork()
     else:
