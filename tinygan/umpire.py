@@ -55,10 +55,10 @@ class Rules:
 
 
 def rules_of(options):
-    """The Rules that GAN's options name.  TinyganError for a name that is none of them."""
+    """The Rules that GAN's options name.  TypeError, as of any function, for a name that is none of them."""
     unknown = [name for name in options if name not in Rules.names()]
     if unknown:
-        raise TinyganError(f"got the option {unknown[0]!r}, expected one of {', '.join(Rules.names())}: choose one of them; "
+        raise TypeError(f"got the option {unknown[0]!r}, expected one of {', '.join(Rules.names())}: choose one of them; "
                            "learning rates belong to g_optimizer and d_optimizer, as in tg.Adam(G.parameters(), lr=1e-4)")
     return Rules(**options)
 
