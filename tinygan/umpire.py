@@ -59,7 +59,7 @@ def rules_of(options):
     unknown = [name for name in options if name not in Rules.names()]
     if unknown:
         raise TypeError(f"got the option {unknown[0]!r}, expected one of {', '.join(Rules.names())}: choose one of them; "
-                           "learning rates belong to g_optimizer and d_optimizer, as in tg.Adam(G.parameters(), lr=1e-4)")
+                        "learning rates belong to g_optimizer and d_optimizer, as in tg.Adam(G.parameters(), lr=1e-4)")
     return Rules(**options)
 
 
