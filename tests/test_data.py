@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+import tinygan as tg
 from tinygan import data
 from tinygan.data import idx
 from tinygan.data.make_digits import first_of_each_class, make_digits
@@ -132,6 +133,9 @@ def test_mixture_form_and_seed(mixture, means, sigma):
     assert np.array_equal(points, same[0]) and np.array_equal(modes, same[1])
     assert not np.array_equal(points, other[0]) and not np.array_equal(modes, other[1])
     assert mixture(0)[0].shape == (0, 2)
+    for wrong in (-1, 2.5):
+        with pytest.raises(tg.TinyganError, match=f"got n {wrong}, expected an integer of at least 0"):
+            mixture(wrong)
 
 
 @pytest.mark.parametrize("mixture, means, sigma", [RING, GRID])

@@ -96,6 +96,37 @@ def test_shapes_of_the_models(rng):
         assert D(x).shape == (2, 1)
 
 
+def test_the_published_networks():
+    """The listing for MNIST, layer by layer, and DCGAN's choices on a small scale."""
+    def written(network):
+        return " ".join(f"{type(layer).__name__}{getattr(layer, 'slope', '')}" for layer in network.layers)
+
+    G, D, g, d = (getattr(tg.models, f"{size}_{player}")() for size in ("seed", "small") for player in ("generator", "discriminator"))
+    assert [sum(p.size for p in network.parameters()) for network in (G, D, g, d)] == [2_307_201, 1_462_016, 312_257, 109_281]
+    up = "BatchNorm LeakyReLU0.3 Conv2DTranspose "
+    assert written(G) == "Dense BatchNorm LeakyReLU0.3 Reshape Conv2DTranspose " + 2 * up + "Tanh"
+    assert written(D) == "Flatten " + 3 * "Dense BatchNorm LeakyReLU0.3 " + "Dense"
+    assert {(norm.momentum, norm.eps) for norm in (*G.layers, *D.layers) if isinstance(norm, tg.BatchNorm)} == {(0.99, 1e-3)}
+    assert written(g) == "Dense Reshape " + 3 * "BatchNorm LeakyReLU0.2 Conv2DTranspose " + "Tanh"
+    assert written(d) == 3 * "Conv2D LeakyReLU0.2 " + "Flatten Dense"
+    assert [(layer.kernel_size, layer.stride) for layer in G.layers if isinstance(layer, tg.Conv2DTranspose)] == [(5, 2), (5, 2), (7, 1)]
+    assert tg.models.dcgan()[1].layers[0].out_channels == 32 and repr(tg.models.dcgan()[0]) == repr(g)
+
+
+@pytest.mark.parametrize("size, halvings", [(16, 2), (20, 3), (28, 3), (32, 3), (64, 4), (128, 5)])
+def test_d_halves_the_sides_until_four_pixels_are_left(size, halvings):
+    G, D = tg.models.dcgan(size, width=1)
+    for network, kind in ((G, tg.Conv2DTranspose), (D, tg.Conv2D)):
+        assert sum(isinstance(layer, kind) for layer in network.layers) == halvings
+
+
+@pytest.mark.parametrize("players", ["point", "mixture"])
+def test_g_and_d_do_not_start_from_the_same_numbers(players):
+    G, D = (getattr(tg.models, f"{players}_{player}")(seed=1) for player in ("generator", "discriminator"))
+    a, b = (network.parameters()[0].data for network in (G, D))
+    assert not np.isin(a, b).any() and np.array_equal(a, getattr(tg.models, f"{players}_generator")(seed=1).parameters()[0].data)
+
+
 def test_weights_start_as_said():
     weight = tg.models.seed_discriminator(seed=3).parameters()[0].data
     bound = np.sqrt(6 / (784 + 1024))

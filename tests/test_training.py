@@ -213,8 +213,6 @@ def test_other_bad_input(images, tmp_path):
     for n in (0, -1, 2.5):
         with pytest.raises(tg.TinyganError, match=f"got n {n}, expected an integer of at least 1"):
             tiny().sample(n)
-        with pytest.raises(tg.TinyganError, match=f"got n {n}, expected an integer of at least 1"):
-            tg.data.ring(n)
 
 
 @pytest.mark.parametrize("d_loss, g_loss, step, what", [

@@ -34,5 +34,5 @@ def grid(n=100_000, seed=0) -> tuple[np.ndarray, np.ndarray]:
 
 def _mixture(means, sigma, n, seed):
     rng = np.random.default_rng(seed)
-    modes = rng.integers(len(means), size=integer("n", n, 1))
+    modes = rng.integers(len(means), size=integer("n", n))
     return means[modes] + sigma * rng.standard_normal((n, 2), dtype=np.float32), modes
