@@ -42,13 +42,12 @@ def test_chunks_cover_everything_once(total, size):
 
 @pytest.mark.parametrize("shape", [(), (3,), (7, 9), (300, 400), (1100, 1000), (0, 2)])
 def test_elementwise_meets_every_element_once(shape):
-    counts = np.zeros(shape)
-
     def kernel(block, ones):
         block += ones
 
-    kernels.elementwise(kernel, counts, np.ones(shape))
-    np.testing.assert_array_equal(counts, 1)
+    for counts in (np.zeros(shape), np.zeros(shape).T):             # the second lies column after column
+        kernels.elementwise(kernel, counts, np.ones(counts.shape))
+        np.testing.assert_array_equal(counts, 1)
 
 
 def test_what_a_tensor_holds_is_no_subclass():
