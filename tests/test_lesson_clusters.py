@@ -112,7 +112,7 @@ def test_moved_is_an_affine_map_about_the_middle(rng, monkeypatch):
     result = clusters.moved(images, np.random.default_rng(5))
     assert result.dtype == np.float32
     for k in range(3):
-        A, s = np.eye(2) + clusters.BEND * drawn[k, :2], clusters.SHIFT * drawn[k, 2]
+        A, s = np.eye(2) + 0.3 * drawn[k, :2], 2 * drawn[k, 2]
         y0, x0 = np.tensordot(A, [y, x], axes=1) + s[:, None, None]
         inside = np.maximum(abs(y0), abs(x0)) < 13.4
         np.testing.assert_allclose(result[k, ..., 0][inside], (slope[k, 0] * y0 + slope[k, 1] * x0)[inside], atol=1e-5)
