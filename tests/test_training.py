@@ -201,6 +201,11 @@ def test_images_that_cannot_be_played_with(change, word, images):
         tiny().fit(change(images), 1, 8)
 
 
+@pytest.mark.parametrize("dtype", ["float16", ">f4", "float64"])
+def test_images_of_other_floats_are_played_with(dtype, images):
+    assert np.isfinite(tiny().fit(images.astype(dtype), 1, 8)["d_loss"]).all()
+
+
 def test_other_bad_input(images, tmp_path):
     with pytest.raises(tg.TinyganError, match="expected one of"):
         tiny(loss="minimax")

@@ -39,13 +39,18 @@ def device_of(array):
     return "cpu" if array_module(array) is np else "cuda"
 
 
+def unmasked(x):
+    """x itself.  TinyganError for a masked array, whose mask would be forgotten."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TinyganError("got a masked array, expected one in which every number counts: use .filled() or .compressed()")
+    return x
+
+
 def floats(x):
     """x as an array of float32 or float64; lists and integers become float64, as in NumPy.
 
-    TinyganError for another dtype, and for a masked array, whose mask would be forgotten."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise TinyganError("got a masked array, expected one in which every number counts: use .filled() or .compressed()")
-    array = x if type(x) is np.ndarray or is_array(x) and not isinstance(x, np.ndarray) else np.asarray(x)
+    TinyganError for another dtype, and for a masked array."""
+    array = np.asarray(unmasked(x)) if isinstance(x, np.ndarray) or not is_array(x) else x      # no subclass of NumPy's
     if array.dtype in FLOATS:
         return array
     if array.dtype.kind not in "iub":

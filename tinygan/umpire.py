@@ -4,7 +4,7 @@ from math import inf
 
 import numpy as np
 
-from .backend import all_finite, floats, is_array
+from .backend import all_finite, is_array, unmasked
 from .errors import Diverged, TinyganError, integer, plain_number
 from .layers import Sigmoid, Tanh
 from .losses import LOSSES
@@ -92,8 +92,7 @@ def check_images(gan, images, batch_size):
         kind = images.dtype if is_array(images) else f"a {type(images).__name__}"
         raise TinyganError(f"got images as {kind}, expected an array of float32: "
                            "for bytes from 0 to 255 use images.astype('float32') / 127.5 - 1")
-    floats(images[:0])                                  # which refuses what no Tensor takes
-    if not len(images):
+    if not len(unmasked(images)):
         raise TinyganError("got no images, expected one at least: is the folder or the selection that they come from empty?")
     if integer("batch size", batch_size, 1) > len(images):
         raise TinyganError(f"got batch size {batch_size} and {len(images)} images, expected a batch of 1 to {len(images)}: "
