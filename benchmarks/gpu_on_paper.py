@@ -2,8 +2,8 @@
 
 One step is played on the CPU with the batch in one piece and the kernels of a GPU, and every matrix product, fused kernel and
 copy of windows is noted: its floating-point operations, and its bytes if each operand is read once and each result written
-once. Each then takes at least max(operations / peak rate, bytes / bandwidth), the roofline (Williams et al. 2009). Nothing here is
-measured on a GPU."""
+once. Each then takes at least max(operations / peak rate, bytes / bandwidth), the roofline (Williams et al. 2009). Nothing
+here is measured on a GPU."""
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path

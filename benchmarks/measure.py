@@ -13,8 +13,7 @@ import time
 import numpy as np
 import threadpoolctl
 
-
-WARM = 0.15
+WARM = 0.15                     # s, after which the other library's threads are at rest
 
 
 def rounds(contenders, count):

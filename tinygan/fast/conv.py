@@ -23,6 +23,7 @@ from .kernels import chunks, column_sums, fused, product
 
 CACHE = 1 << 19          # numbers that the windows gathered at one time may hold, so that they stay in the cache
 PAINTED = 1 << 23        # numbers that may be painted at one time on a GPU, 32 MB in float32
+TAPS = 4                 # positions along an axis whose shares one kernel there adds up: it takes 4 KB of arguments at most
 
 
 def _images(numbers, weights=0):
@@ -90,7 +91,7 @@ def _from_one_gather(x, w, g, geo, bias=None):
 
 def transpose(g, w, geo, bias=None):
     (K, _, C, D), taps = w.shape, -(-len(w) // geo.stride)
-    paints = C == 1 or device_of(g) == "cuda" and taps <= 4 and g.size // D * K * K * C <= PAINTED
+    paints = C == 1 or device_of(g) == "cuda" and taps <= TAPS and g.size // D * K * K * C <= PAINTED
     return (_paint if paints else _transpose_by_phase)(g, w, geo, bias)
 
 
