@@ -6,6 +6,7 @@ import pytest
 
 import tinygan as tg
 from tinygan import ops
+from tinygan.gradcheck import compare_gradients
 from tinygan.tensor import record
 
 WRONG = {
@@ -200,6 +201,12 @@ def test_points_and_seeds_of_kinks_of_all_kinds(rng):
         tg.check_gradients(lambda x: ops.leaky_relu(x, 0.1), x, seed=k)
         with pytest.raises(tg.GradientError):
             tg.check_gradients(faulty_abs, x, seed=k)
+
+
+def test_a_function_that_is_nowhere_smooth_ends_the_search():
+    """Kinks closer to each other than the smallest step: the point is moved a few times, and the row says what was seen."""
+    row, = compare_gradients(lambda x: record(abs(np.sin(1e9 * x.data)), (x, lambda g, y: g)), np.ones(1)).rows
+    assert row.note == "not smooth"
 
 
 def test_the_inputs_are_left_as_they_are(rng):

@@ -127,6 +127,13 @@ def test_g_and_d_do_not_start_from_the_same_numbers(players):
     assert not np.isin(a, b).any() and np.array_equal(a, getattr(tg.models, f"{players}_generator")(seed=1).parameters()[0].data)
 
 
+@pytest.mark.parametrize("make", [make for name, make in vars(tg.models).items() if name.endswith(("generator", "discriminator"))]
+                         + [lambda **seed: tg.models.dcgan(**seed)[0], lambda **seed: tg.models.dcgan(**seed)[1]])
+def test_the_seed_is_0_unless_given(make):
+    for now, then in zip(make().arrays(), make(seed=0).arrays(), strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
 def test_weights_start_as_said():
     weight = tg.models.seed_discriminator(seed=3).parameters()[0].data
     bound = np.sqrt(6 / (784 + 1024))

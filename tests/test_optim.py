@@ -185,6 +185,16 @@ def test_numbers_that_no_step_can_be_made_with(options):
         tg.Adam([tg.Tensor([1.0], True)], **options)
 
 
+@pytest.mark.parametrize("make", [tg.SGD, tg.Adam])
+def test_an_array_that_cannot_be_written_to_is_copied(make):
+    given = np.broadcast_to(np.float32(1), (2, 3))             # as NumPy's broadcasts, and views of bytes
+    x = tg.Tensor(given, True)
+    x.grad = np.full((2, 3), 2, np.float32)
+    make([x], lr=0.25).step()
+    np.testing.assert_allclose(x.data, 0.5 if make is tg.SGD else 0.75)
+    assert given[0, 0] == 1
+
+
 def test_gradients_given_as_arrays():
     x = tg.Tensor(np.ones((2, 3), np.float32), True)
     x.grad = np.asfortranarray(np.arange(6.0).reshape(2, 3))

@@ -111,6 +111,11 @@ def like(values, array):
     return values if device_of(values) == device_of(array) else to_device(values, device_of(array))
 
 
+def writable(array):
+    """The array; a copy of one that NumPy does not let be changed, such as a broadcast or a view of bytes."""
+    return array if getattr(array.flags, "writeable", True) else array.copy()
+
+
 def available(device: str) -> tuple[bool, str]:
     """(can it be used?, the reason): for "cuda" a device was found and tiny kernels really ran.
 
