@@ -13,21 +13,29 @@ from .errors import TinyganError
 _cuda_works = False   # is it known that the GPU works?
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}       # what a Tensor may hold
-NUMPYS = {np.ndarray, np.float32, np.float64}       # what NumPy's arrays are, a full sum among them, which is a scalar
 
 
 # Which library owns an array
 
+@functools.cache
+def _library(kind):
+    """"numpy" or "cupy", whose arrays are of this type, or None. A full sum counts as one, though NumPy makes it a scalar."""
+    if issubclass(kind, (np.ndarray, np.generic)):
+        return "numpy"
+    return "cupy" if kind.__module__.partition(".")[0] == "cupy" else None
+
+
 def is_array(x):
     """Is x an array of NumPy or CuPy (and not a number, a list or a Tensor)?"""
-    return type(x) is np.ndarray or isinstance(x, np.ndarray) or type(x).__module__.partition(".")[0] == "cupy"
+    return _library(type(x)) is not None and not isinstance(x, np.generic)
 
 
 def array_module(array):
     """The library that owns the array: the module `numpy` or `cupy`."""
-    if type(array) in NUMPYS or isinstance(array, (np.ndarray, np.generic)):
+    library = _library(type(array))
+    if library == "numpy":
         return np
-    if not is_array(array):
+    if library is None:
         raise TinyganError(f"got {type(array).__name__}, expected an array of NumPy or CuPy: "
                            "give operations and losses Tensors, as in tg.Tensor(x)")
     import cupy
@@ -50,7 +58,7 @@ def floats(x):
     """x as an array of float32 or float64; lists and integers become float64, as in NumPy.
 
     TinyganError for another dtype, and for a masked array."""
-    array = np.asarray(unmasked(x)) if isinstance(x, np.ndarray) or not is_array(x) else x      # no subclass of NumPy's
+    array = x if type(x) is np.ndarray or _library(type(x)) == "cupy" else np.asarray(unmasked(x))      # no subclass
     if array.dtype in FLOATS:
         return array
     if array.dtype.kind not in "iub":
