@@ -53,6 +53,13 @@ def test_sums_and_means_over_everyone(size):
     assert children() == []
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_before_a_batch_is_shared_each_has_a_row(size):
+    with group.Forked(size) as team:
+        np.testing.assert_array_equal(team.gather(team.draw(np.arange, 1)), np.arange(size)[:, None])
+        assert team.whole(1) == size
+
+
 def test_a_message_larger_than_its_place_goes_in_pieces(monkeypatch):
     monkeypatch.setattr(forked, "ROOM", 64)
     rng = np.random.default_rng(0)

@@ -327,9 +327,11 @@ def test_refusals(name, arguments, word, tmp_path, capsys):
     assert word in said and said.count("\n") == 1 and not (tmp_path / "run").exists()
 
 
-def test_too_many_steps_for_a_game_that_diverges(tmp_path):
+def test_too_many_steps_for_a_game_that_diverges(tmp_path, monkeypatch):
     with pytest.raises(tg.TinyganError, match="at most 20,000"):
         dirac.study(tmp_path, steps=20_001)
+    monkeypatch.setattr(dirac, "MOST_STEPS", 2)
+    dirac.study(tmp_path, steps=2)
 
 
 def test_help_names_the_studies(capsys):

@@ -40,7 +40,7 @@ def _one_launch(kernel, array):
 
 def product(array):
     """The function that multiplies matrices, (a, b, out=None), of the array's library, or the one that a graph can hold."""
-    return getattr(capture, "matmul", None) or array_module(array).dot
+    return getattr(capture, "matmul", None) or array_module(array).matmul
 
 
 def elementwise(kernel, *arrays, columns=(), numbers=(), moving=()):
