@@ -151,6 +151,15 @@ def all_finite(*arrays):
         return bool(np.isfinite(sums).all()) or all(bool(xp.isfinite(array).all()) for array in arrays)
 
 
+def strided(x, shape, strides, offset=0):
+    """The numbers of a contiguous x as an array of another shape, which begins `offset` bytes behind x's first number and
+    goes on by `strides` bytes along each axis. It shares x's memory, and may show a number several times."""
+    if device_of(x) == "cpu":
+        return np.ndarray(shape, x.dtype, x, offset, strides)
+    import cupy
+    return cupy.ndarray(shape, x.dtype, x.data + offset, strides)
+
+
 def between(x, rows, columns):
     """x (N, H, W, C) between the given rows and columns, (start, stop) each; zeros where they lie outside of x."""
     part = array_module(x).zeros((len(x), rows[1] - rows[0], columns[1] - columns[0], x.shape[3]), x.dtype)

@@ -18,7 +18,7 @@ positions, which is what the strides S·a − i in _paint say.
 import functools
 from dataclasses import dataclass, replace
 
-from ..backend import array_module, between, device_of
+from ..backend import array_module, between, device_of, strided
 from .kernels import chunks, column_sums, fused, product
 
 CACHE = 1 << 19          # numbers that the windows gathered at one time may hold, so that they stay in the cache
@@ -32,13 +32,12 @@ def _images(numbers, weights=0):
     return max(1, max(CACHE, 2 * weights) // numbers)
 
 
-def _windows(padded, stride, steps, rows, columns):
-    """The windows of rows × columns pixels, one every `stride` pixels, as a view (N, I, J, rows, columns·C): within a
-    row of a window the numbers are contiguous."""
+def _windows(padded, stride, steps, rows, columns, left=0):
+    """The windows of rows × columns pixels, one every `stride` pixels from column `left` on, as a view
+    (N, I, J, rows, columns·C): within a row of a window the numbers are contiguous."""
     n, row, column, channel = padded.strides
-    return array_module(padded).lib.stride_tricks.as_strided(
-        padded, (len(padded), *steps, rows, columns * padded.shape[3]),
-        (n, stride * row, stride * column, row, channel))
+    return strided(padded, (len(padded), *steps, rows, columns * padded.shape[3]),
+                   (n, stride * row, stride * column, row, channel), left * column)
 
 
 def _gather(x, geo):
@@ -167,7 +166,7 @@ def _transpose_by_phase(g, w, geo, bias):
     for part in chunks(g, _images(numbers)):
         padded = between(g[part], (above, above + rows + lines - 1), (begin, end))
         for q in across:
-            windows = _windows(padded[:, :, q.offset - begin:], 1, (lines, q.count), rows, q.taps)
+            windows = _windows(padded, 1, (lines, q.count), rows, q.taps, q.offset - begin)
             windows = windows.reshape(-1, rows * q.taps * D)
             for p in down:
                 start = (p.offset - above) * q.taps * D
@@ -193,18 +192,19 @@ def _paint(g, w, geo, bias):
     for part in chunks(g, _images(I * J * (K * K + D))) if down and across else ():
         pixels, span = g[part].reshape(-1, D), ((above, below), (begin, end))
         if C > 1:
-            painted = between(product(g)(pixels, w.T).reshape(-1, I, J, K * K * C), *span)
-            painted = painted.reshape(*painted.shape[:3], K, K, C).transpose(3, 4, 0, 1, 2, 5)
+            flat = between(product(g)(pixels, w.T).reshape(-1, I, J, K * K * C), *span)
+            painted = flat.reshape(*flat.shape[:3], K, K, C).transpose(3, 4, 0, 1, 2, 5)
         else:
-            painted = between(product(g)(w, pixels.T).reshape(-1, I, J, 1), *span)
-            painted = painted.reshape(K, K, -1, *painted.shape[1:])
+            flat = between(product(g)(w, pixels.T).reshape(-1, I, J, 1), *span)
+            painted = flat.reshape(K, K, -1, *flat.shape[1:])
         a, b, n, i, j, c = painted.strides
         for p in down:
             for q in across:
-                meeting = xp.lib.stride_tricks.as_strided(
-                    painted[p.first:, q.first:, :, p.offset + p.taps - 1 - above:, q.offset + q.taps - 1 - begin:],
-                    (p.taps, q.taps, painted.shape[2], p.count, p.many, q.count, q.many, C),
-                    (S * a - i, S * b - j, n, i, p.step[0] * a + p.step[1] * i, j, q.step[0] * b + q.step[1] * j, c))
+                lower, right = p.offset + p.taps - 1 - above, q.offset + q.taps - 1 - begin
+                meeting = strided(
+                    flat, (p.taps, q.taps, painted.shape[2], p.count, p.many, q.count, q.many, C),
+                    (S * a - i, S * b - j, n, i, p.step[0] * a + p.step[1] * i, j, q.step[0] * b + q.step[1] * j, c),
+                    p.first * a + q.first * b + lower * i + right * j)
                 target = _pixels(x[part], S, p, q)
                 if C > 1:
                     fused(_added, target, *(meeting[k, l] for k in range(p.taps) for l in range(q.taps)))
@@ -222,6 +222,6 @@ def _added(out, *shares):
 
 def _pixels(x, S, p, q):
     """Those of x in these phases, as a view (N, count, many, count, many, C)."""
-    (n, row, column, channel), x = x.strides, x[:, p.phase:, q.phase:]
-    return array_module(x).lib.stride_tricks.as_strided(x, (len(x), p.count, p.many, q.count, q.many, x.shape[3]),
-                                                        (n, S * row, row, S * column, column, channel))
+    n, row, column, channel = x.strides
+    return strided(x, (len(x), p.count, p.many, q.count, q.many, x.shape[3]),
+                   (n, S * row, row, S * column, column, channel), p.phase * row + q.phase * column)
