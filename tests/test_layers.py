@@ -134,6 +134,16 @@ def test_the_seed_is_0_unless_given(make):
         np.testing.assert_array_equal(now, then)
 
 
+@pytest.mark.parametrize("players", ["seed", "small", "point", "mixture"])
+def test_the_seed_gives_each_player_its_own_stream(players):
+    """SeedSequence([seed, 0]) for G, [seed, 1] for D: the first weight is its first draw."""
+    for side, player in enumerate(("generator", "discriminator")):
+        weight = getattr(tg.models, f"{players}_{player}")(seed=3).parameters()[0].data
+        rng, bound = np.random.default_rng([3, side]), np.sqrt(6 / (np.prod(weight.shape[:-2]) * sum(weight.shape[-2:])))
+        drawn = rng.normal(0, 0.02, weight.shape) if players == "small" else rng.uniform(-bound, bound, weight.shape)
+        np.testing.assert_array_equal(weight, drawn.astype(np.float32))
+
+
 def test_weights_start_as_said():
     weight = tg.models.seed_discriminator(seed=3).parameters()[0].data
     bound = np.sqrt(6 / (784 + 1024))
