@@ -162,6 +162,7 @@ def test_no_command_writes_over_what_is_not_its_own(command, tmp_path, monkeypat
 @pytest.mark.parametrize("arguments, word", [
     (["train", "circles"], "choose one of"),
     (["train", "--seed", "-1"], "got --seed -1, expected an integer from 0"),
+    (["train", "--seed", str(2 ** 32)], "got --seed 4294967296, expected an integer from 0 to 4,294,967,295"),
     (["train", "--seed", "9" * 30], "--seed"),
     (["train", "dirac", "--seed", "-1"], "--seed"),
     (["train", "--batch-size", "0"], "--batch-size 0"),

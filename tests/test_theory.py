@@ -98,12 +98,13 @@ def test_mean_deviation_and_loss_of_a_moment():
     assert moment.loss == pytest.approx(np.log(4)) and moment.bound == gauss1d.bound(gauss1d.normal(gauss1d.X), q)
 
 
-def test_both_learning_rates_fall_to_0(monkeypatch):
+def test_both_adams_of_the_line_and_their_rates_that_fall_to_0(monkeypatch):
     rates = []
 
     class Noted(tg.Adam):
         def step(self):
             rates.append((self.name, self.lr))
+            assert self.betas == (0.5, 0.999)
             super().step()
 
     monkeypatch.setattr(gauss1d, "Adam", Noted)
