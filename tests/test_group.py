@@ -339,6 +339,16 @@ def test_all_fail_alike():
     fails(body, "^all of us$")
 
 
+def test_a_first_rank_that_leaves_early(monkeypatch):
+    """Those who wait for it are told, and end by themselves."""
+    monkeypatch.setattr(forked, "PATIENCE", 20.0)
+    killed, kill = [], os.kill
+    monkeypatch.setattr(os, "kill", lambda *arguments: killed.append(arguments) or kill(*arguments))
+    with group.Forked(3) as team:
+        meet(team, 4 if team.rank else 3)
+    assert killed == [] and children() == []
+
+
 def test_a_worker_that_leaves_early():
     fails(lambda team: meet(team, 3 if team.rank else 4), "worker 1 has left the group", tg.WorkerLost)
 
