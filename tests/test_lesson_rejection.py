@@ -46,7 +46,8 @@ def test_a_d_that_goes_on_is_a_copy_that_learns_while_g_is_held(alone, rng):
 
 
 def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
-    """The score of a choice is its mean grey value; D of the game likes dark samples, the D that goes on light ones."""
+    """The distance of a choice is its mean grey value, its other scores are multiples of that. D of the game likes dark samples,
+    the D that goes on light ones."""
     it = Lesson(tmp_path, tg.data.digits(), None, limit=1, say=lambda text: None)
     monkeypatch.setattr(rejection, "line", lambda it: None)
     likes, drawn = {}, {}
@@ -70,10 +71,13 @@ def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
 
     monkeypatch.setattr(rejection, "PRESETS", {"digits": type("Recipe", (), {"steps": 3, "batch_size": 4, "build": build})})
     monkeypatch.setattr(rejection, "taught", lambda D, gan, images, steps, rng: Likes(5))
-    monkeypatch.setattr(rejection.metrics, "score", lambda x: metrics.Score(len(x), *[float(x.mean())] * 4, ()))
+    monkeypatch.setattr(rejection.metrics, "score", lambda x: metrics.Score(len(x), *(x.mean() * np.array([1, 0, 2, 3])), ()))
     monkeypatch.setattr(rejection.plots, "rows", lambda rows, *_: drawn.update(rows))
     rejection.lesson(it)
     assert likes["images"] is it.train[0] and len(it.rows) == 3 * 5
+    for sure, distance, entropy in zip(*[iter(it.rows)] * 3):
+        assert [row.what.rpartition(": ")[2][:5] for row in (sure, distance, entropy)] == ["share", "Fréch", "class"]
+        assert (sure.value, entropy.value) == pytest.approx((200 * distance.value, 3 * distance.value))
     mean = {row.what.partition(":")[0]: row.value for row in it.rows if "Fréchet" in row.what}
     assert abs(mean["digits, all"]) < 0.02
     for who, sign in (("D of the game", -1), ("D that went on", 1)):
