@@ -168,11 +168,15 @@ def test_a_unit_is_switched_off_in_evaluation_mode(it, monkeypatch):
 
 
 def test_distances_to_the_nearest_training_digit(it):
-    """Of white, black and samples half black: √784/2; of two test digits one is a copy, the other a tenth of 28 away."""
+    """Of white, black and samples half black: √784/2; of the first 1,000 test digits half are copies, the others are a tenth
+    of 28 away. As many samples are looked at."""
     pytest.importorskip("sklearn", reason="pip install '.[lessons]'")
     train = np.stack([-np.ones((28, 28, 1)), np.ones((28, 28, 1))] * 5)
-    it = lessons.Lesson(it.folder, (train, None), (train[:2] * [[[[1]]], [[[0.9]]]], None), say=silent)
-    inside.nearest(it, Known())
+    test = np.concatenate([np.tile(train[:2] * [[[[1]]], [[[0.9]]]], (500, 1, 1, 1)), 100 * train[:1]])
+    it, known, asked = lessons.Lesson(it.folder, (train, None), (test, None), say=silent), Known(), []
+    known.sample = lambda n, seed: asked.append(n) or Known.sample(known, n, seed)
+    inside.nearest(it, known)
+    assert asked == [1000]
     np.testing.assert_allclose([row.value for row in it.rows], [14, 14, 1.4, 0], atol=1e-9)
 
 

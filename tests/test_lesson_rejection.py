@@ -50,7 +50,7 @@ def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
     the D that goes on light ones."""
     it = Lesson(tmp_path, tg.data.digits(), None, limit=1, say=lambda text: None)
     monkeypatch.setattr(rejection, "line", lambda it: None)
-    likes, drawn = {}, {}
+    likes, drawn, painted = {}, {}, []
 
     class Likes(tg.Module):
         def __init__(self, slope):
@@ -60,6 +60,7 @@ def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
             return self.slope * x.mean(axis=(1, 2))
 
     def paint(z):
+        painted.append(len(z))
         return np.full((1, 28, 28, 1), 0.2) * np.clip(z[:, :1, None, None], -4, 4)
 
     def build(seed):
@@ -83,5 +84,6 @@ def test_what_is_reported_is_what_it_is_called(tmp_path, monkeypatch):
     for who, sign in (("D of the game", -1), ("D that went on", 1)):
         by_chance, highest = (sign * mean[f"digits, {who}, {way}, ½ kept"] for way in ("rejection", "highest logits"))
         assert 0.05 < by_chance < 0.15 and highest == pytest.approx(0.2 * np.sqrt(2 / np.pi), abs=0.01)
+    assert sum(painted) == int(1.1 * rejection.JUDGED / min(rejection.KEPT)) and max(painted) <= 500
     x = paint(it.rng(5).standard_normal((12, 100)))
     assert (drawn["drawn"] == x).all() and drawn["thrown away"].mean() < -0.02 < 0.02 < drawn["kept"].mean()
