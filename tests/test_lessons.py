@@ -26,26 +26,34 @@ PLAYERS = {
     "vae": {(109_281, 0.001, 0.5), (312_257, 0.001, 0.5), (829_289, 0.001, 0.9)},
     "translation": {(37_025, 0.0002, 0.5), (70_849, 0.001, 0.5), (73_026, 0.0002, 0.5), (141_698, 0.0005, 0.5)},
     "rejection": {(1_153, 0.005, 0.5), (158_705, 0.001, 0.5), (158_705, 0.002, 0.0), (380_497, 0.002, 0.0)}}
+SLOPES = {"semi_supervised": {0}, "clusters": {0.2}, "augmentation": {0, 0.1, 0.2}}     # of LeakyReLU; the classifier's is 0
 
 
 @pytest.fixture
 def players(monkeypatch):
-    """What is known of each Adam that is made."""
-    made, make = set(), tg.Adam.__init__
+    """What is known of each Adam that is made, and the slopes of all LeakyReLUs."""
+    made, slopes = set(), set()
 
-    def noted(adam, *arguments, **options):
-        make(adam, *arguments, **options)
-        made.add((sum(p.size for p in adam.parameters), adam.lr, *adam.betas))
+    def noting(kind, note):
+        make = kind.__init__
 
-    monkeypatch.setattr(tg.Adam, "__init__", noted)
-    return made
+        def noted(one, *arguments, **options):
+            make(one, *arguments, **options)
+            note(one)
+        monkeypatch.setattr(kind, "__init__", noted)
+
+    noting(tg.Adam, lambda adam: made.add((sum(p.size for p in adam.parameters), adam.lr, *adam.betas)))
+    noting(tg.LeakyReLU, lambda layer: slopes.add(layer.slope))
+    return made, slopes
 
 
 @pytest.mark.parametrize("name", lessons.LESSONS)
 def test_a_few_steps_of(name, players, tmp_path, capsys):
     pytest.importorskip("sklearn", reason="pip install '.[lessons]'")
     rows = lessons.run(name, tmp_path / "run", steps=3, html=True)
-    assert players == {(*player, 0.99 if name == "semi_supervised" else 0.999) for player in PLAYERS[name]}
+    made, slopes = players
+    assert made == {(*player, 0.99 if name == "semi_supervised" else 0.999) for player in PLAYERS[name]}
+    assert slopes == SLOPES.get(name, {0, 0.2})
     assert rows == [lessons.Row(**row) for row in json.loads((tmp_path / "run" / "results.json").read_text())]
     assert len(rows) >= 2 and list((tmp_path / "run").glob("*.png"))
     page = (tmp_path / "run" / "results.md").read_text().replace("\\|", "|")
