@@ -203,6 +203,13 @@ def test_points_and_seeds_of_kinks_of_all_kinds(rng):
             tg.check_gradients(faulty_abs, x, seed=k)
 
 
+def test_a_small_derivative_is_compared_on_the_scale_of_the_terms():
+    """φ = u·(1 + x/10,000), whose derivative is left out: the error is ⟨u, v⟩/10,000 over a thousandth of |φ|."""
+    row, = compare_gradients(lambda x: record(1 + 1e-4 * x.data, (x, lambda g, y: g * 0)), np.zeros(1), seed=1).rows
+    u = np.random.default_rng(1).standard_normal()
+    assert row.analytic == 0 and row.error == pytest.approx(abs(row.numeric) / (1e-3 * abs(u)), rel=1e-6)
+
+
 def test_a_function_that_is_nowhere_smooth_ends_the_search():
     """Kinks closer to each other than the smallest step: the point is moved a few times, and the row says what was seen."""
     row, = compare_gradients(lambda x: record(abs(np.sin(1e9 * x.data)), (x, lambda g, y: g)), np.ones(1)).rows
