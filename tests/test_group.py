@@ -339,6 +339,11 @@ def test_all_fail_alike():
     fails(body, "^all of us$")
 
 
+def test_the_cores_are_those_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", {0: {1, 2, 5}}.__getitem__, raising=False)        # 0: the process that asks
+    assert forked.cores.__wrapped__() == 3
+
+
 def test_a_first_rank_that_leaves_early(monkeypatch):
     """Those who wait for it are told, and end by themselves."""
     monkeypatch.setattr(forked, "PATIENCE", 20.0)

@@ -553,6 +553,12 @@ def test_the_metrics_by_hand(loss, images):
     assert abs(expected["d_real"] - expected["d_fake"]) > 1e-3
 
 
+def test_whole_numbers_of_steps_are_ints_and_weights_are_floats():
+    rules = umpire.Rules(r1=np.int64(1), r1_every=4.0, decay_steps=np.float64(1e4))
+    assert (rules.r1, rules.r1_every, rules.decay_steps) == (1, 4, 10_000)
+    assert [type(value) for value in (rules.r1, rules.r1_every, rules.decay_steps)] == [float, int, int]
+
+
 def test_both_learning_rates_fall():
     """Two straight lines under the Wasserstein loss, whose gradients are known: each step is lr·part of them."""
     G, D = (tg.Sequential(tg.Dense(1, 1)).astype(np.float64) for _ in range(2))
