@@ -186,9 +186,12 @@ def test_numbers_that_no_step_can_be_made_with(options):
 
 
 @pytest.mark.parametrize("make", [tg.SGD, tg.Adam])
-def test_an_array_that_cannot_be_written_to_is_copied(make):
-    given = np.broadcast_to(np.float32(1), (2, 3))             # as NumPy's broadcasts, and views of bytes
-    x = tg.Tensor(given, True)
+@pytest.mark.parametrize("given", [np.broadcast_to(np.float32(1), (2, 3)),
+                                   np.frombuffer(np.ones((2, 3), np.float32).tobytes(), np.float32).reshape(2, 3)])
+@pytest.mark.parametrize("later", [False, True])
+def test_an_array_that_cannot_be_written_to_is_copied(make, given, later):
+    x = tg.Tensor(np.zeros((2, 3), np.float32) if later else given, True)
+    x.data = given if later else x.data
     x.grad = np.full((2, 3), 2, np.float32)
     make([x], lr=0.25).step()
     np.testing.assert_allclose(x.data, 0.5 if make is tg.SGD else 0.75)

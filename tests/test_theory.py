@@ -274,7 +274,8 @@ def test_verdicts():
                     "R1": "converges"}
 
 
-@pytest.mark.parametrize("last, word", [(0.49, "converges"), (0.5, "stays away"), (2.0, "stays away"), (2.01, "diverges")])
+@pytest.mark.parametrize("last, word", [
+    (0.49, "converges"), (0.5, "stays away"), (0.51, "stays away"), (1.99, "stays away"), (2.0, "stays away"), (2.01, "diverges")])
 def test_a_verdict_is_half_or_twice_the_distance(last, word):
     assert dirac.verdict(2 * np.array([[0.6, 0.8], [9.0, 9.0], [0, last]])) == word
 

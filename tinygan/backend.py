@@ -19,7 +19,7 @@ FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}       # what a Tensor may 
 
 @functools.cache
 def _library(kind):
-    """"numpy" or "cupy", whose arrays are of this type, or None. A full sum counts as one, though NumPy makes it a scalar."""
+    """The library whose arrays are of this type, "numpy" or "cupy", or None. NumPy's scalars, as full sums are, count too."""
     if issubclass(kind, (np.ndarray, np.generic)):
         return "numpy"
     return "cupy" if kind.__module__.partition(".")[0] == "cupy" else None
@@ -58,7 +58,7 @@ def floats(x):
     """x as an array of float32 or float64; lists and integers become float64, as in NumPy.
 
     TinyganError for another dtype, and for a masked array."""
-    array = x if type(x) is np.ndarray or _library(type(x)) == "cupy" else np.asarray(unmasked(x))      # no subclass
+    array = x if type(x) is np.ndarray or _library(type(x)) == "cupy" else np.asarray(unmasked(x))      # no subclass of NumPy's
     if array.dtype in FLOATS:
         return array
     if array.dtype.kind not in "iub":
@@ -77,8 +77,9 @@ def number_like(x, dtype):
 
 
 def contiguous(array):
-    """The array row after row in memory, as kernels read and write it: itself, or a copy of one that lies otherwise."""
-    return array if array.flags.c_contiguous else array.copy(order="C")
+    """The array row after row in memory, as kernels read and write it: itself, or a copy of one that lies otherwise or that
+    NumPy does not let be changed, such as a view of bytes."""
+    return array if array.flags.c_contiguous and getattr(array.flags, "writeable", True) else array.copy(order="C")
 
 
 def same_kind(a, b):
@@ -117,11 +118,6 @@ def like(values, array):
         raise TinyganError(f"got {values.dtype}, expected real numbers: take the part that is meant, such as .real")
     values = values.astype(array.dtype, order="C", copy=False)         # first, so that float64 noise is not uploaded as such
     return values if device_of(values) == device_of(array) else to_device(values, device_of(array))
-
-
-def writable(array):
-    """The array; a copy of one that NumPy does not let be changed, such as a broadcast or a view of bytes."""
-    return array if getattr(array.flags, "writeable", True) else array.copy()
 
 
 def available(device: str) -> tuple[bool, str]:

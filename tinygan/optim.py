@@ -5,7 +5,7 @@ A parameter's array is changed in place: a graph that saw the parameter before i
 import numpy as np
 
 from . import group
-from .backend import array_module, like, to_numpy, writable
+from .backend import array_module, like, to_numpy
 from .errors import TinyganError, brief, integer, plain_number
 from .fast import pick, pointwise
 from .tensor import Tensor
@@ -29,7 +29,7 @@ class _Optimiser:
         found = [(index, p) for index, p in enumerate(self.parameters) if p.grad is not None and p.requires_grad]
         means = group.current().means([p.grad.data for _, p in found])
         for (index, p), g in zip(found, means):
-            p.data, p.grad = writable(p.data), Tensor(g)        # a new version: it is about to be changed in place
+            p.data, p.grad = p.data, Tensor(g)      # a new version: it is about to be changed in place
             yield index, p.data, g
 
 

@@ -52,10 +52,9 @@ def elementwise(kernel, *arrays, columns=(), numbers=(), moving=()):
     numbers = [*map(first.dtype.type, numbers), *map(getattr(capture, "feed", first.dtype.type), moving)]
     if moving and getattr(capture, "replaying", False):
         return
-    # Few numbers stay in the cache without blocks, and a GPU has none; blocks of an array that is not contiguous would be
-    # copies, in which what is written is lost; and a kernel's results on an array without axes are no arrays.
-    whole = first.size <= BLOCK or not columns and device_of(first) == "cuda"
-    if first.shape and whole or not first.flags.c_contiguous:
+    # Few numbers stay in the cache without blocks; blocks of an array that is not contiguous would be copies, in which what
+    # is written is lost; and a kernel's results on an array without axes are no arrays.
+    if first.shape and first.size <= BLOCK or not first.flags.c_contiguous:
         _one_launch(kernel, first)(*arrays, *columns, *numbers)
         return
     for _ in _block_by_block(kernel, arrays, columns, numbers):
@@ -76,7 +75,8 @@ def _block_by_block(kernel, arrays, columns, numbers):
     kernel = _one_launch(kernel, arrays[0])
     parts = chunks(rows[0], BLOCK // width) or [slice(0)]
     for part in parts:
-        yield kernel(*([array[part] for array in rows] if len(parts) > 1 else rows), *columns, *numbers)
+        blocks = rows if len(parts) == 1 else [array[part] for array in rows]
+        yield kernel(*blocks, *columns, *numbers)
 
 
 def _add_rows(rows):
