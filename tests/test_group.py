@@ -1,4 +1,5 @@
 """Several processes that share a batch: they play the game of one, and when one of them fails nobody hangs."""
+import contextlib
 import os
 import shutil
 import signal
@@ -25,9 +26,11 @@ HERE = Path(__file__).parent
 
 
 def children():
-    """The processes that this one has started and that are still there, as zombies too."""
+    """The processes that this one has started and that are still there, as zombies too. (The tracker that multiprocessing
+    starts when a test spawns a process stays until this one ends.)"""
     here = str(os.getpid())
-    stats = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    stats = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()
+             and b"multiprocessing.resource_tracker" not in (path.parent / "cmdline").read_bytes()]
     return [state for state, parent, *_ in stats if parent == here]
 
 
@@ -467,6 +470,26 @@ def test_a_signal_to_all_or_to_a_worker_alone(number, code, alone, tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code and errors.count("\n") == 1 and "stopped by" in errors
     assert 0 < tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps < 100000 and not Path(f"/proc/{worker}").exists()
+
+
+@pytest.mark.parametrize("number, ends", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_that_comes_while_copies_are_made_is_not_lost(number, ends, monkeypatch):
+    fork, before = os.fork, signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+    def interrupted_fork():
+        child = fork()
+        with contextlib.suppress(BaseException):        # as Python itself suppresses it, in its hooks around a fork
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+        return child
+
+    monkeypatch.setattr(os, "fork", interrupted_fork)
+    try:
+        with pytest.raises(ends), group.Forked(3):
+            pytest.fail("the signal was lost")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert children() == [] and group.current() is group.ALONE
 
 
 @pytest.mark.parametrize("ignored", [True, False])

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -46,16 +47,19 @@ class Forked(Several):
             self._posts = [[semaphore(0) for _ in range(self.size)] for _ in range(self.size)]      # [from][to]
             self._memory = _shared(2, self.size, HEAD + ROOM)           # [turn, rank]: HEAD, and the message
             self._notes = _shared(self.size, NOTE)                      # [rank]: a signal's number, and the last words
-            for rank in range(1, self.size):
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")         # of this process's threads, which a copy does not need
-                    child = os.fork()
-                if not child:
-                    self._become(rank)
-                    break
-                self._children[child] = rank
-        except OSError as error:
-            self.__exit__(type(error), error, None)
+            with _signals_wait():
+                for rank in range(1, self.size):
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")     # of this process's threads, which a copy does not need
+                        child = os.fork()
+                    if not child:
+                        self._become(rank)
+                        break
+                    self._children[child] = rank
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            if not isinstance(error, OSError):
+                raise
             raise TinyganError(f"{self.size} workers could not be started ({error.strerror or error}): use fewer") from error
         return self
 
@@ -152,6 +156,26 @@ class Forked(Several):
 
     def told(self):
         return int(self._notes[:, 0].max())
+
+
+@contextmanager
+def _signals_wait():
+    """Inside of the block Ctrl-C and SIGTERM wait, and at its end this process receives them. Python ignores what a handler
+    raises while it forks, so the signal would be lost; and a copy would raise it before it knows that it is one."""
+    here, received, before = os.getpid(), [], {}
+    if threading.current_thread() is threading.main_thread():
+        before |= {number: handler for number in (signal.SIGINT, signal.SIGTERM)
+                   if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, lambda number, frame: received.append(number))
+    try:
+        yield
+    finally:
+        if os.getpid() == here:             # a copy has handlers of its own by now
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for number in received:
+                signal.raise_signal(number)
 
 
 def _shared(*shape):
