@@ -1,6 +1,7 @@
 """A round as one CUDA graph (fast/graph.py): the same bits as the round itself, whatever changes from step to step.
 
     python -m pytest --device cupy-on-cpu tests/test_graph.py"""
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -151,8 +152,8 @@ def test_a_replay_makes_earlier_tensors_stale():
 def test_a_run_with_graphs_ends_in_the_same_bytes(tmp_path, capsys, no_pictures):
     """From the command line, through a stop and --resume: as without either."""
     folder, other = str(tmp_path / "with"), str(tmp_path / "without")
-    for arguments in (["ring", "--steps", "5", "--out", folder, "--graph"], ["--resume", folder, "--steps", "10", "--graph"],
-                      ["ring", "--steps", "10", "--out", other]):
+    for arguments in (["ring", "--steps", "5", "--out", folder], ["--resume", folder, "--steps", "10", "--graph"],
+                      ["ring", "--steps", "10", "--out", other, "--no-graph"]):
         assert cli.main(["train", *arguments, "--device", "cuda"]) == 0
     assert capsys.readouterr().out.count("graph: each round is one CUDA graph") == 2
     assert (tmp_path / "with/checkpoint.npz").read_bytes() == (tmp_path / "without/checkpoint.npz").read_bytes()
@@ -163,7 +164,7 @@ def test_what_cuda_refuses_is_said_and_the_weights_stay(monkeypatch):
     monkeypatch.setattr(tg.Tanh, "forward", lambda layer, x: x.data.get() is not None and forward(layer, x))
     gan.fit(IMAGES, 2, batch_size=8)
     before = gan.generator.state_dict()
-    with pytest.raises(tg.TinyganError, match="cannot be captured as a CUDA graph .*D2H.*: train without --graph"):
+    with pytest.raises(tg.TinyganError, match="cannot be captured as a CUDA graph .*D2H.*: train with --no-graph"):
         gan.step(IMAGES[:8])
     for name, array in gan.generator.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
@@ -229,7 +230,10 @@ def no_workspace(monkeypatch):
     monkeypatch.setattr(Products, "_call", lambda self, name, *given: "Workspace" in name or call(self, name, *given))
 
 
-@pytest.mark.parametrize("plant", [frozen_number, stale_statistics, stale_batch, no_pool, no_workspace])
+PLANTS = [frozen_number, stale_statistics, stale_batch, no_pool, no_workspace]
+
+
+@pytest.mark.parametrize("plant", PLANTS)
 def test_faults_of_a_replay_are_caught(plant, monkeypatch, same, counters):
     ours, theirs = pair(decay_steps=10)
     plant(monkeypatch)
@@ -237,6 +241,25 @@ def test_faults_of_a_replay_are_caught(plant, monkeypatch, same, counters):
         for gan in (ours, theirs):
             gan.fit(IMAGES, 6, batch_size=8)
         same(ours, theirs)
+
+
+@pytest.mark.parametrize("rules", [*RULES.values(), {"r1": 0.5, "r1_every": 8, "averaging": 0.99}])
+def test_a_copy_of_a_sound_game_gives_no_doubt(rules, same):
+    gan, untouched = pair(**rules)
+    del gan.step
+    assert graph.doubt(gan, IMAGES, 8) == ""
+    same(gan, untouched)
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_run_goes_on_without_graphs_where_a_copy_of_the_game_goes_another_way(plant, monkeypatch, tmp_path, no_pictures, capsys):
+    """The ring's generator has no batch normalisation, and what is small is not seen: so the game of these tests it is."""
+    plant(monkeypatch)
+    monkeypatch.setattr("tinygan.run.stabilised", lambda *_, **__: game(False, decay_steps=10))
+    monkeypatch.setattr("tinygan.run._loaded", lambda *_: IMAGES)
+    cli.main(["train", "digits", "--steps", "4", "--batch-size", "8", "--out", str(tmp_path / "run"), "--device", "cuda"])
+    assert re.search("graph: none, as (a copy of the game could not|the .* of a copy moved)", capsys.readouterr().out)
+    assert tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps == 4
 
 
 def test_a_second_use_of_the_pool_is_caught(counters, monkeypatch):

@@ -96,7 +96,8 @@ def _parser():
                        help="where to compute: auto, cpu or cuda (auto)")
     train.add_argument("--workers", type=_workers, metavar="N",
                        help="processes that share a batch, or auto, mpi (auto)")
-    train.add_argument("--graph", action="store_true", help="on a GPU: a round as one CUDA graph (untried on one)")
+    train.add_argument("--graph", action=argparse.BooleanOptionalAction,
+                       help="each round as one CUDA graph (on a GPU, where a copy of the game comes out alike)")
     train.add_argument("--save-every", type=int, metavar="N", help="steps between checkpoints (one every 20 seconds)")
     train.add_argument("--score-every", type=int, metavar="N", help="steps between scores; best.npz keeps the best (never)")
     train.add_argument("--resume", type=Path, metavar="DIR",

@@ -52,7 +52,7 @@ class Products:
     def _call(self, name, *arguments):
         status = getattr(self.library, name)(*arguments)
         if status:
-            raise TinyganError(f"got status {status} from {name}, expected 0: train without --graph")
+            raise TinyganError(f"got status {status} from {name}, expected 0: train with --no-graph")
 
 
 def _at(array):

@@ -18,6 +18,7 @@ parameters and the random numbers go on as in any step, and `save` finds what it
 Of each kind of step (the shape of the batch, with a penalty or without) the first is a rehearsal: the same kernels without a
 graph, so that all are compiled. The second is captured. If an array or a rule was exchanged, all begins anew.
 """
+import copy
 import math
 import operator
 from contextlib import contextmanager
@@ -25,13 +26,14 @@ from contextlib import contextmanager
 import numpy as np
 
 from .. import backend, group
-from ..errors import TinyganError
+from ..errors import TinyganError, brief
 from . import is_plain
 from .cublas import Products
 from .kernels import capture
 
 KINDS = 8               # of steps that are kept as graphs
 ALIGNED = 64            # numbers: where an array may begin
+TOLERANCE = 0.01        # of the way of a round: what rounding may change, which Adam enlarges where a gradient is nearly 0
 
 
 def obstacle(gan):
@@ -52,6 +54,42 @@ def obstacle(gan):
 
 def _optimisers(gan):
     return gan.d_optimizer, gan.g_optimizer             # in the order of their steps
+
+
+def doubt(gan, images, batch_size):
+    """Why the rounds of this game had better not be replayed; "" if a copy of it moves, in each of some rounds on a few of the
+    images (N, …), as another copy does without graphs. Both begin every round alike, so rounding has no time to grow."""
+    if reason := obstacle(gan):
+        return reason
+    images, (ours, theirs) = images[:4 * batch_size], (copy.deepcopy(gan) for _ in range(2))
+    ours.step = Captured(ours)
+    try:
+        for _ in range(4 + 4 * (gan.rules.r1_every if gan.rules.r1 else 1)):        # so that each kind of them is replayed
+            before = copy.deepcopy(theirs)
+            ours.fit(images, 1, batch_size)
+            theirs.fit(images, 1, batch_size)
+            for name in ("generator", "discriminator"):
+                start, right, found = (getattr(one, name).arrays() for one in (before, theirs, ours))
+                moved, apart = _distance(start, right), _distance(found, right)
+                if not apart <= TOLERANCE * moved:
+                    return f"the {name} of a copy moved by {moved:.2g} in a round, and with graphs to a place {apart:.2g} away"
+            for array, right in zip(_arrays(ours) + _moments(ours), _arrays(theirs) + _moments(theirs)):
+                array[...] = right
+    except Exception as error:          # whatever CUDA, its driver or CuPy has against it
+        return f"a copy of the game could not be played so ({brief(error)})"
+    return ""
+
+
+def _arrays(gan):
+    return [array for network in (gan.generator, gan.discriminator, gan.averaged) for array in network.arrays()]
+
+
+def _moments(gan):
+    return [array for optimiser in _optimisers(gan) for array in (*optimiser.m, *optimiser.v)]
+
+
+def _distance(arrays, others):
+    return math.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in zip(arrays, others)))
 
 
 class Captured:
@@ -81,8 +119,7 @@ class Captured:
         settings = [gan.rules, gan.loss, *map(repr, networks), *((o.betas, o.eps) for o in _optimisers(gan)),
                     *(module.training for network in networks[:2] for module in network.modules()),
                     *(p.requires_grad for o in _optimisers(gan) for p in o.parameters)]
-        arrays = [array for network in networks for array in network.arrays()]
-        return settings, _Same(arrays + [array for o in _optimisers(gan) for array in (*o.m, *o.v)])
+        return settings, _Same(_arrays(gan) + _moments(gan))
 
 
 class _Same(list):
@@ -172,7 +209,7 @@ class _Graph:
                 for i, value in enumerate(metrics.values()):
                     self.metrics[i] = value
             except Exception as error:
-                raise TinyganError(f"a round cannot be captured as a CUDA graph ({error}): train without --graph") from error
+                raise TinyganError(f"a round cannot be captured as a CUDA graph ({error}): train with --no-graph") from error
             finally:
                 self.graph = stream.end_capture()
         self.gradients = [(p, p.grad) for optimiser in _optimisers(self.gan) for p in optimiser.parameters]

@@ -34,7 +34,7 @@ from .. import data, group, summary, umpire
 from ..backend import available, device_of
 from ..cuda import explained
 from ..errors import Diverged, TinyganError, WorkerLost, brief, integer, seed_of
-from ..fast.graph import Captured, obstacle
+from ..fast.graph import Captured, doubt
 from ..look import diagnosis
 from ..look.files import write_text
 from ..training import GAN
@@ -50,7 +50,7 @@ from .scores import ENOUGH, Scores, drawn
 @explained()
 def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=None, device="auto",
           overwrite=False, quiet=False, stabilisers=None, workers="auto", network=None, score_every=None, save_every=None,
-          graph=False):
+          graph=None):
     """Train preset `name`, or play that study, and write the run folder, by default runs/NAME; returns its Path.
 
     name: by default "pictures" for data that are not MNIST's files, and "digits" else.
@@ -58,7 +58,8 @@ def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=
     of GAN. network: {"size", "channels", "width", "latent": number}, for the presets that make networks of any size.
     workers: how many processes share each batch, "auto" for one a core, or "mpi" for those that mpiexec started.
     score_every: steps from one score of the samples to the next (never). save_every: steps from one checkpoint to the next
-    (every 20 seconds). graph: each round as one CUDA graph (fast/graph.py), where that can be.
+    (every 20 seconds). graph: each round as one CUDA graph (fast/graph.py): False for none, None where there is a GPU, True for
+    a word where it cannot be. In any case a copy of the game is first played both ways.
     Ctrl-C and SIGTERM end the training after the current step; the results so far are written, then Stopped is raised.
     TinyganError for an unknown preset, a folder that exists (unless overwrite), missing data or a missing device, for an
     option that the preset has no use for, and if the training diverges: the last good checkpoint stays."""
@@ -87,7 +88,7 @@ def train(name=None, out=None, steps=None, batch_size=None, seed=0, data_folder=
             network |= {"size": real.shape[1], "channels": real.shape[3]}
         gan = stabilised(preset.build(seed, **network), seed, **(stabilisers or {})).to(device)
         umpire.check_images(gan, real, batch_size)
-        _capture(gan, graph, say)
+        _capture(gan, real, batch_size, graph, say)
         every = _every(score_every, save_every, steps, real)
         team.first(lambda: stack.enter_context(prepared(folder, overwrite)))
         config = {"preset": name, "steps": steps, "batch_size": batch_size, "seed": seed,
@@ -143,7 +144,7 @@ def _study(name, folder, steps, seed, overwrite, say):
 @audible()
 @explained()
 def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, workers=None, stabilisers=None,
-           score_every=None, save_every=None, graph=False):
+           score_every=None, save_every=None, graph=None):
     """Go on with the run in `folder` until it has `steps` steps in all, by default the number that it was started with.
 
     workers: by default as many as it had; with another number the bytes differ. graph: as for train().
@@ -184,7 +185,7 @@ def resume(folder, steps=None, data_folder=None, device="auto", quiet=False, wor
         say(f"{config['preset']}: going on after step {gan.steps:,}, {steps - gan.steps:,} to go")
         if new:
             say(f"from here on: {', '.join(f'{name} {value}' for name, value in new.items())}")
-        _capture(gan, graph, say)
+        _capture(gan, real, config["batch_size"], graph, say)
         return _play(folder, config, gan, real, Frames(gan, steps, real, folder / "frames.npz"), say, quiet)
 
 
@@ -231,10 +232,10 @@ def _play(folder, config, gan, real, frames, say, quiet):
     return folder
 
 
-def _capture(gan, graph, say):
-    """Play the game's rounds as CUDA graphs, if that was asked for and can be."""
-    if graph:
-        reason = obstacle(gan)
+def _capture(gan, real, batch_size, graph, say):
+    """Play the game's rounds as CUDA graphs where that can be and comes out alike. On a CPU only who asks is answered."""
+    if graph or graph is None and device_of(gan.generator.arrays()[0]) != "cpu":
+        reason = doubt(gan, real, batch_size)
         say(f"graph: none, as {reason}" if reason else "graph: each round is one CUDA graph")
         if not reason:
             gan.step = Captured(gan)
