@@ -9,15 +9,16 @@ is that of 3,000 steps of the old recipe on 32 digits.
     4   FOUND, the best of these, with one part changed that 1 had left alone or that stood at the edge of SPACE, has a quarter;
     5   so has FOUND with several of the changes that helped, TOGETHER;
     6   DEEPER, with one more halving of the picture, and recipes beside it have 5,000 steps each;
-    7   RECIPE, its predecessors, and SHARP, which is DEEPER with a longer mean, without each of its parts are played from other
-        seeds, before a second judge too: another network, from another seed;
-    8   LONGER, which is RECIPE with rates that fall and a longer mean, is played on all 60,000 digits of MNIST, for the steps
-        of `tinygan train mnist`.
+    7   ONE_KIND, which is DEEPER with a longer mean, and G beginning at one of several places, have the steps of `tinygan train`;
+    8   RECIPE, the one of these with ten, its predecessors, and SHARP, which is DEEPER with a mean in between, without each of
+        its parts are played from other seeds, before a second judge too: another network, from another seed;
+    9   LONGER, which is RECIPE with rates that fall and a longer mean, and the same with one place, are played on all 60,000
+        digits of MNIST, for the steps of `tinygan train mnist`.
 
 `width` and `d_width` are the channels of G and D at the full size, `smallest` is the side in pixels at which the networks stop
-halving it (models.dcgan), `latent` the numbers in z, `falling` a rate that falls to 0.
+halving it (models.dcgan), `latent` the numbers in z, `kinds` the places (layers.OneHot), `falling` a rate that falls to 0.
 
-One seed each in 1 to 6: differences of a few per cent mean nothing there. Both judges have seen all of MNIST's training digits.
+One seed each in 1 to 7: differences of a few per cent mean nothing there. Both judges have seen all of MNIST's training digits.
 """
 import argparse
 import functools
@@ -63,8 +64,11 @@ BESIDE = [{}, {"lr": 3e-3}, {"lr": 3e-3, "falling": True}, {"lr": 3e-3, "r1": 1.
           {"d_width": 24}]
 LONG, LEFT_OUT = 5000, 4500                             # steps of these, and of SHARP in the time of those WITHOUT a part
 SHARP = {**DEEPER, "averaging": 0.995}
-RECIPE = {**DEEPER, "averaging": 0.998}                 # the default recipe: a longer mean wanders less from step to step
+ONE_KIND = {**DEEPER, "averaging": 0.998}               # a longer mean wanders less from step to step
+RECIPE = {**ONE_KIND, "kinds": 10}                      # the default recipe
+KINDS = [5, 10, 20]                                     # places where G may begin (layers.OneHot)
 LONGER = {**RECIPE, "averaging": 0.999, "falling": True}
+LONGER_OF_ONE_KIND = {**ONE_KIND, "averaging": 0.999, "falling": True}
 WITHOUT = {"smallest": 4, "d_width": 24, "latent": 100, "beta1": 0.5, "r1": 0.0, "averaging": 0.0, "lr": 1e-3,
            "batch_size": 32, "width": 32}               # what a part gives way to
 SEARCHED, REPORTED = [100], [0, 1, 2, 3, 4]             # seeds for choosing and for telling
@@ -89,13 +93,14 @@ def main(arguments):
 
     searched = [play_all([OLD, PROBED, *drawn()], quarter, SEARCHED), play_all(neighbours(FIRST, NEAR), quarter, SEARCHED),
                 play_all(FINALISTS, all_of_it, SEARCHED), play_all([FOUND, *neighbours(SPLIT, LEFT_ALONE)], quarter, SEARCHED),
-                play_all(TOGETHER, quarter, SEARCHED), play_all([{**DEEPER, **part} for part in BESIDE], lambda recipe: {"steps": LONG}, SEARCHED)]
+                play_all(TOGETHER, quarter, SEARCHED), play_all([{**DEEPER, **part} for part in BESIDE], lambda recipe: {"steps": LONG}, SEARCHED),
+                play_all([ONE_KIND, *({**ONE_KIND, "kinds": kinds} for kinds in KINDS)], as_told, SEARCHED)]
     if not SECOND.exists():
         make_second_judge(options.data or data.download_mnist())
     told = (play_all([OLD], all_of_it, REPORTED[:3], "second") + play_all([FOUND], lambda recipe: {"share": 0.56}, REPORTED, "second")
-            + play_all([RECIPE], as_told, REPORTED, "second"))
+            + play_all([ONE_KIND, RECIPE], as_told, REPORTED, "second"))
     without = play_all([SHARP, *({**SHARP, part: value} for part, value in WITHOUT.items())], as_long, REPORTED[:2], "second")
-    mnist = play_all([LONGER], on_mnist, REPORTED[1:4], "second")
+    mnist = play_all([LONGER_OF_ONE_KIND, LONGER], on_mnist, REPORTED[1:4], "second")
     write(searched, told, without, mnist, " ".join(["python -m benchmarks recipes", *arguments]))
 
 
@@ -136,7 +141,7 @@ def neighbours(recipe, near):
 def whole(recipe):
     """The recipe with the parts that it leaves unsaid."""
     rates = {"g_lr": recipe["lr"], "d_lr": recipe["lr"]}
-    return {"d_width": recipe["width"], "smallest": 4, "latent": 100, "beta2": 0.999, "loss": "non_saturating", **rates, **recipe}
+    return {"d_width": recipe["width"], "smallest": 4, "latent": 100, "beta2": 0.999, "loss": "non_saturating", "kinds": 0, **rates, **recipe}
 
 
 def steps(recipe, share):
@@ -157,7 +162,7 @@ def _cost(recipe):
 def play(job, folder=None):
     """One training, and what the judges say of its samples. folder: where MNIST lies."""
     told, n = whole(job["recipe"]), job["steps"] if "steps" in job else steps(job["recipe"], job["share"])
-    network = {part: told[part] for part in ("width", "d_width", "smallest", "latent")}
+    network = {part: told[part] for part in ("width", "d_width", "smallest", "latent", "kinds")}
     gan = presets.small(job["seed"], betas=(told["beta1"], told["beta2"]), averaging=told["averaging"], **network)
     gan = presets.stabilised(gan, job["seed"], loss=told["loss"], decay_steps=n if told["falling"] else 0,
                              **{part: told[part] for part in ("g_lr", "d_lr", "r1", "r1_every")})
@@ -181,7 +186,7 @@ def make_second_judge(folder):
 
 def write(searched, told, without, mnist, command):
     """Every round with its recipes, best first, and the report."""
-    drawn_ones, near, finalists, alone, together, deeper = (
+    drawn_ones, near, finalists, alone, together, deeper, kinds = (
         sorted(lines, key=lambda line: line["result"]["packaged"]["frechet"]) for lines in searched)
     parts = [[__doc__.partition("\n\n")[2].strip()],
              ["## 1. Drawn at random, a quarter of the time", "", *_table(drawn_ones)],
@@ -190,9 +195,11 @@ def write(searched, told, without, mnist, command):
              ["## 4. FOUND with one part changed, a quarter of the time", "", *_changes(alone, SPLIT)],
              ["## 5. FOUND with several, a quarter of the time", "", *_changes(together, FOUND)],
              [f"## 6. One more halving, and then some part changed, {LONG:,} steps", "", *_changes(deeper, DEEPER)],
-             ["## 7. From other seeds", "", *_report(told, {"old": OLD, "found first": FOUND, "new": RECIPE}), "",
-              f"SHARP, the same with averaging 0.995, without each part, in the time of {LEFT_OUT:,} steps:", "", *_without(without)],
-             [f"## 8. On all of MNIST, {TOLD_MNIST:,} steps", "", *_report(mnist, {"longer": LONGER})]]
+             [f"## 7. Places where G may begin, {TOLD:,} steps", "", *_changes(kinds, ONE_KIND)],
+             ["## 8. From other seeds", "", *_report(told, {"old": OLD, "found first": FOUND, "one kind": ONE_KIND, "new": RECIPE}), "",
+              f"SHARP, which is DEEPER with averaging 0.995, without each part, in the time of {LEFT_OUT:,} steps:", "", *_without(without)],
+             [f"## 9. On all of MNIST, {TOLD_MNIST:,} steps", "",
+              *_report(mnist, {"one kind, longer": LONGER_OF_ONE_KIND, "longer": LONGER})]]
     trainings.write_page("recipes", "The search for a recipe", command, max(line["date"] for line in told + without + mnist), parts)
 
 

@@ -9,8 +9,8 @@ from .backend import to_device, to_numpy
 from .errors import Diverged, StopTraining, TinyganError, WorkerLost
 from .fast import plain
 from .gradcheck import GradientError, check_gradients
-from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential,
-                     Sigmoid, Softplus, SpectralNorm, Tanh, seed)
+from .layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, OneHot, Reshape,
+                     Sequential, Sigmoid, Softplus, SpectralNorm, Tanh, seed)
 from .look import cell
 from .look.tape import draw
 from .module import Module

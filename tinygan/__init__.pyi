@@ -6,7 +6,7 @@ from .errors import (Diverged as Diverged, StopTraining as StopTraining, Tinygan
 from .fast import plain as plain
 from .gradcheck import GradientError as GradientError, check_gradients as check_gradients
 from .layers import (BatchNorm as BatchNorm, Conv2D as Conv2D, Conv2DTranspose as Conv2DTranspose, Dense as Dense,
-                     Flatten as Flatten, LeakyReLU as LeakyReLU, Maxout as Maxout, Reshape as Reshape,
+                     Flatten as Flatten, LeakyReLU as LeakyReLU, Maxout as Maxout, OneHot as OneHot, Reshape as Reshape,
                      Sequential as Sequential, Sigmoid as Sigmoid, Softplus as Softplus, SpectralNorm as SpectralNorm,
                      Tanh as Tanh, seed as seed)
 from .look import metrics as metrics, plots as plots

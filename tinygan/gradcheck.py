@@ -12,6 +12,8 @@ Across a kink (LeakyReLU at 0) there is no derivative, and it shows: D(h) and D(
 does not shrink with h. Then h is made smaller, and if the kink is at the very point, the point is moved a little.
 """
 import copy
+import functools
+import operator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -175,10 +177,7 @@ def _compare(terms, leaves, names, rng, tolerance, moves=5):
 
 
 def _total(terms):
-    total = sum(terms[0])
-    for term in terms[1:]:
-        total = total + sum(term)
-    return total
+    return functools.reduce(operator.add, map(sum, terms))
 
 
 def _derivative(phi, x, v, floor, tolerance):

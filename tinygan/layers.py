@@ -13,7 +13,7 @@ from .errors import TinyganError, integer, plain_number, plain_padding, plain_si
 from .fast.kernels import fused, product
 from .module import Module
 from .norm import batch_norm
-from .ops import leaky_relu, matmul, maxout, reshape, sigmoid, softplus, sqrt, tanh
+from .ops import concatenate, leaky_relu, matmul, maxout, reshape, sigmoid, softplus, sqrt, tanh
 from .tensor import Tensor
 
 stream = np.random.default_rng(0)        # the random stream from which new layers draw their weights, on the host
@@ -63,6 +63,7 @@ def _check(layer, parameter, x, fits, shape):
 
 class _Weighted(Module):
     """A layer with a weight (…, a, b) and perhaps a bias, drawn from the stream at first."""
+    biased = property(lambda self: hasattr(self, "bias"))
 
     def __init__(self, weight_shape, features, bias):
         self.weight = Tensor(np.zeros(weight_shape, np.float32), requires_grad=True)
@@ -75,13 +76,14 @@ class _Weighted(Module):
         bound = np.sqrt(6 / (math.prod(pixels) * (a + b)))          # fan_in + fan_out: a and b, for each pixel of a kernel
         drawn = rng.uniform(-bound, bound, self.weight.shape) if std is None else rng.normal(0, std, self.weight.shape)
         self.weight.data = backend.like(drawn, self.weight.data)
-        if hasattr(self, "bias"):
+        if self.biased:
             self.bias.data = backend.array_module(self.bias.data).zeros_like(self.bias.data)
         return self
 
 
 class Dense(_Weighted):
     """y = x W + b        x (N, in_features), W (in_features, out_features), y (N, out_features)"""
+    written = "{0.in_features}, {0.out_features}, bias={0.biased}"
 
     def __init__(self, in_features, out_features, bias=True):
         self.in_features, self.out_features = plain_sizes("Dense", in_features, out_features)
@@ -90,15 +92,14 @@ class Dense(_Weighted):
     def forward(self, x):
         _check(self, self.weight, x, x.ndim == 2 and x.shape[1] == self.in_features, f"(N, {self.in_features})")
         y = matmul(x, self.weight)
-        return y + self.bias if hasattr(self, "bias") else y
-
-    def __repr__(self):
-        return f"{type(self).__name__}({self.in_features}, {self.out_features}, bias={hasattr(self, 'bias')})"
+        return y + self.bias if self.biased else y
 
 
 class _Convolution(_Weighted):
     """What both convolutions have in common: their arguments, and what they take."""
     transposed = False
+    written = ("{0.in_channels}, {0.out_channels}, {0.kernel_size}, stride={0.stride}, padding={0.padding!r}, "
+               "bias={0.biased}")
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding="same", bias=True):
         a, b, k, self.stride = plain_sizes(type(self).__name__, in_channels, out_channels, kernel_size, stride)
@@ -108,10 +109,6 @@ class _Convolution(_Weighted):
 
     def _check(self, x):
         _check(self, self.weight, x, x.ndim == 4 and x.shape[3] == self.in_channels, f"(N, H, W, {self.in_channels})")
-
-    def __repr__(self):
-        return (f"{type(self).__name__}({self.in_channels}, {self.out_channels}, {self.kernel_size}, "
-                f"stride={self.stride}, padding={self.padding!r}, bias={hasattr(self, 'bias')})")
 
 
 class Conv2D(_Convolution):
@@ -146,7 +143,7 @@ class SpectralNorm(Module):
     LeakyReLUs is 1-Lipschitz. A convolution can be steeper than its W/σ: its windows overlap, and a pixel counts in each.
     layer: Dense, Conv2D or Conv2DTranspose; rng: draws the first u, the stream of new layers if None.
     Source: Miyato et al., "Spectral Normalization for Generative Adversarial Networks" (2018), algorithm 1."""
-    buffers = ("u", "v")
+    buffers, written = ("u", "v"), "{0.layer!r}"
 
     def __init__(self, layer, rng=None):
         if not isinstance(layer, _Weighted):
@@ -179,9 +176,6 @@ class SpectralNorm(Module):
         normalised.weight = weight / sigma
         return normalised(x)
 
-    def __repr__(self):
-        return f"{type(self).__name__}({self.layer!r})"
-
 
 def _unit(x):
     """x/‖x‖"""
@@ -200,7 +194,7 @@ class BatchNorm(Module):
         running = momentum·running + (1 − momentum)·batch
     Evaluation mode: μ and v are the running ones, and y is an affine function of x.
     The options are named in the call, as their order differs between libraries."""
-    buffers = ("running_mean", "running_var")
+    buffers, written = ("running_mean", "running_var"), "{0.features}, momentum={0.momentum}, eps={0.eps}"
 
     def __init__(self, features, *, momentum=0.9, eps=1e-5):
         self.features, = plain_sizes("BatchNorm", features)
@@ -235,9 +229,6 @@ class BatchNorm(Module):
                                                     numbers=(self.momentum, 1 - self.momentum))
         return y
 
-    def __repr__(self):
-        return f"{type(self).__name__}({self.features}, momentum={self.momentum}, eps={self.eps})"
-
 
 def _blend(running_mean, running_var, mean, var, momentum, rest):
     return momentum * running_mean + rest * mean, momentum * running_var + rest * var
@@ -245,6 +236,7 @@ def _blend(running_mean, running_var, mean, var, momentum, rest):
 
 class LeakyReLU(Module):
     """y = x where x > 0, slope·x elsewhere"""
+    written = "{0.slope}"
 
     def __init__(self, slope=0.2):
         self.slope = plain_number("slope", slope, 0, 1)
@@ -252,15 +244,13 @@ class LeakyReLU(Module):
     def forward(self, x):
         return leaky_relu(x, self.slope)
 
-    def __repr__(self):
-        return f"{type(self).__name__}({self.slope})"
-
 
 class Maxout(Module):
     """y[n, i] = max_j x[n, j·k + i]        j < pieces
 
     The k features that follow each other are a set; of `pieces` sets the largest wins, position by position. Behind
     Dense(…, pieces·k) it is the hidden layer of Goodfellow et al. (2013): k convex functions, each learned."""
+    written = "{0.pieces}"
 
     def __init__(self, pieces):
         self.pieces, = plain_sizes("Maxout", pieces)
@@ -268,8 +258,23 @@ class Maxout(Module):
     def forward(self, x):
         return maxout(x, self.pieces)
 
-    def __repr__(self):
-        return f"{type(self).__name__}({self.pieces})"
+
+class OneHot(Module):
+    """y[n, i] = √k where x[n, i] is the largest of the first k numbers of x[n], 0 where it is another of them; from k on y = x
+
+    Behind z ~ N(0, 1) it gives G k places to begin, with gaps between them, as there are gaps between kinds of images; E y²
+    is 1 as before. The gradient of the first k numbers is 0.  Source: the mixed prior of Mukherjee et al., "ClusterGAN" (2019)."""
+    written = "{0.k}"
+
+    def __init__(self, k):
+        self.k, = plain_sizes("OneHot", k)
+
+    def forward(self, x):
+        if x.ndim != 2 or x.shape[1] < self.k:
+            raise TinyganError(f"{self} got an input of shape {x.shape}, expected (N, {self.k} or more): give G a longer z")
+        first = x.data[:, :self.k]
+        largest = (first == first.max(axis=1, keepdims=True)).astype(x.dtype)
+        return concatenate([Tensor(math.sqrt(self.k) * largest), x[:, self.k:]], axis=1)
 
 
 class Tanh(Module):

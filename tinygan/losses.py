@@ -23,10 +23,6 @@ def _expectation(values, logits, gradient):
     return record(values.mean(), (logits, lambda g, y: g * gradient()))
 
 
-def _softplus(a):
-    return softplus(a).data
-
-
 # Minimax and non-saturating (Goodfellow et al. 2014, section 3)
 
 def discriminator_loss(real_logits, fake_logits):
@@ -37,8 +33,8 @@ def discriminator_loss(real_logits, fake_logits):
     A discriminator that knows nothing, σ = ½ everywhere, has the loss log 4 = 1.386…; a smaller one is skill:
     the optimal D reaches log 4 − 2 JS(p_data, p_G)."""
     a, b = real_logits, fake_logits
-    return (_expectation(_softplus(-a), a, lambda: -sigmoid(-a) / a.size)
-            + _expectation(_softplus(b), b, lambda: sigmoid(b) / b.size))
+    return (_expectation(softplus(-a).data, a, lambda: -sigmoid(-a) / a.size)
+            + _expectation(softplus(b).data, b, lambda: sigmoid(b) / b.size))
 
 
 def smoothed_discriminator_loss(real_logits, fake_logits, smoothing):
@@ -50,8 +46,8 @@ def smoothed_discriminator_loss(real_logits, fake_logits, smoothing):
     it raised to t, the optimal D = ((1 − s)·p_data + t·p_G)/(p_data + p_G) would hold samples where they are.
     Source: Salimans et al., "Improved Techniques for Training GANs" (2016), section 3.4."""
     a, b = real_logits, fake_logits
-    return (_expectation(_softplus(-a) + (smoothing * a).data, a, lambda: (smoothing - sigmoid(-a)) / a.size)
-            + _expectation(_softplus(b), b, lambda: sigmoid(b) / b.size))
+    return (_expectation(softplus(-a).data + (smoothing * a).data, a, lambda: (smoothing - sigmoid(-a)) / a.size)
+            + _expectation(softplus(b).data, b, lambda: sigmoid(b) / b.size))
 
 
 def generator_loss(fake_logits, saturating=False):
@@ -63,8 +59,8 @@ def generator_loss(fake_logits, saturating=False):
     −σ(−a) → −1."""
     a = fake_logits
     if saturating:
-        return _expectation(-_softplus(a), a, lambda: -sigmoid(a) / a.size)
-    return _expectation(_softplus(-a), a, lambda: -sigmoid(-a) / a.size)
+        return _expectation(-softplus(a).data, a, lambda: -sigmoid(a) / a.size)
+    return _expectation(softplus(-a).data, a, lambda: -sigmoid(-a) / a.size)
 
 
 def saturating_generator_loss(fake_logits):

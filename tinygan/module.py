@@ -17,6 +17,7 @@ class Module:
     several places, a layer or a Tensor, counts once, by the first of its names."""
     buffers = ()
     training = True
+    written = ""                    # the arguments in repr(), which fills in the module's own attributes
     _parameters = frozenset()       # names: what requires a gradient when it is assigned stays a parameter when it is frozen
 
     def __setattr__(self, name, value):
@@ -28,7 +29,7 @@ class Module:
         return self.forward(x if isinstance(x, Tensor) else Tensor(x))
 
     def __repr__(self):
-        return f"{type(self).__name__}()"
+        return f"{type(self).__name__}({self.written.format(self)})"
 
     def named_children(self):
         """(name, module) for every direct child."""

@@ -68,10 +68,8 @@ class GAN:
         with no_grad():
             fakes = blur(G(team.share(z[:N])))
         real_logits, fake_logits = self._judged(x, fakes)
-        if rules.label_smoothing:
-            d_loss = smoothed_discriminator_loss(real_logits, fake_logits, rules.label_smoothing)
-        else:
-            d_loss = d_loss_of(real_logits, fake_logits)
+        d_loss = (smoothed_discriminator_loss(real_logits, fake_logits, rules.label_smoothing) if rules.label_smoothing else
+                  d_loss_of(real_logits, fake_logits))
         if rules.gradient_penalty:
             d_loss = d_loss + rules.gradient_penalty * gradient_penalty(D, x, fakes, self.rng)
         if rules.r1 and self.steps % rules.r1_every == 0:       # D forgets it slowly: every k-th step will do

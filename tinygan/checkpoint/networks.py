@@ -13,7 +13,8 @@ from ..tensor import Tensor
 
 LAYERS = {layer.__name__: layer for layer in
           (layers.Sequential, layers.Dense, layers.Conv2D, layers.Conv2DTranspose, layers.SpectralNorm, layers.BatchNorm,
-           layers.LeakyReLU, layers.Maxout, layers.Tanh, layers.Sigmoid, layers.Softplus, layers.Reshape, layers.Flatten)}
+           layers.LeakyReLU, layers.Maxout, layers.OneHot, layers.Tanh, layers.Sigmoid, layers.Softplus, layers.Reshape,
+           layers.Flatten)}
 
 
 def build(description, most=None, shared=None):

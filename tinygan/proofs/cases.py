@@ -11,8 +11,8 @@ import numpy as np
 
 from .. import backend, conv, layers, losses, models, norm, ops, tensor
 from ..checkpoint.networks import build
-from ..layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, Reshape, Sequential, Sigmoid,
-                      Softplus, SpectralNorm, Tanh)
+from ..layers import (BatchNorm, Conv2D, Conv2DTranspose, Dense, Flatten, LeakyReLU, Maxout, OneHot, Reshape, Sequential,
+                      Sigmoid, Softplus, SpectralNorm, Tanh)
 from ..optim import SGD, Adam
 from ..tensor import Tensor, record
 from . import mathml, twins
@@ -347,6 +347,8 @@ def _layers(rng):
          lambda x, w, b, u, v: twins.transpose(x, twins.spectral_norm(w, u, v), 2, ((1, 2), (1, 2)), (10, 8), b)),
         ("", Maxout(3), rng.permuted(np.linspace(-2, 2, 30).reshape(5, 3, 2), axis=1).reshape(5, 6),
          lambda x: x.reshape(5, 3, 2).max(axis=1)),
+        ("", OneHot(2), away(rng, 5, 3) * np.array([1, 2, 1]), lambda x: np.column_stack(
+            [*(np.sqrt(2) * (x[:, i] > x[:, 1 - i]) for i in (0, 1)), x[:, 2]])),
         ("", LeakyReLU(), away(rng, 5, 3), lambda x: twins.leaky_relu(x, 0.2)),
         ("", Tanh(), rows, np.tanh),
         ("", Sigmoid(), rows, twins.sigmoid),

@@ -43,32 +43,40 @@ def _pictures(path, size=None, channels=None, say=None):
 
 
 def small(seed, size=28, channels=1, width=32, latent=100, d_width=None, smallest=4, lr=1e-3, betas=(0.5, 0.999),
-          averaging=0.99, **rules):
-    """The networks of models.dcgan, D with d_width channels where it is given, and both with the same rates."""
+          averaging=0.99, kinds=0, **rules):
+    """The networks of models.dcgan, D with d_width channels where it is given, and both with the same rates; kinds: places
+    where G begins."""
     G, D = models.dcgan(size, channels, latent, width, seed, smallest)
+    if kinds:
+        G = layers.Sequential(layers.OneHot(kinds), *G.layers)
     if d_width:
         D = models.dcgan(size, channels, latent, d_width, seed, smallest)[1]
     return GAN(G, D, latent, g_optimizer=Adam(G.parameters(), lr, betas), d_optimizer=Adam(D.parameters(), lr, betas),
                averaging=averaging, seed=seed, **rules)
 
 
+KINDS = 10                  # of digits; a z that has no room for more than these keeps its form
+
+
 def _recipe(seed, width=24, latent=32, averaging=0.998, **rules):
     """The default recipe, found by a search (benchmarks/results/recipes.md, where each part is also left out).
 
+    The first ten numbers of z choose one of ten places for G to begin at (layers.OneHot). From one place alone G would lead
+    everywhere without a gap, and where it passes from one digit to another it paints what is neither.
     Both networks go down to 2×2 pixels: G has to say what the whole digit is before it paints a part of it. R₁ (losses.py)
     holds D's slope at the digits down, which D would else learn by heart; as it costs half a step, it comes every 16th step
     alone, with 16 times the weight (Karras et al. 2020, "StyleGAN2", appendix B). The averaged G leaves out how the weights
     wander from step to step. β₁ = 0: no step goes by gradients of a game that has moved on. A narrow G, a D narrower still
     and rates of twice the usual 1e-3 learn more in the same time; 16 digits and 32 numbers in z do as well as 32 and 100."""
     return small(seed, width=width, latent=latent, d_width=(2 * width + 2) // 3, smallest=2, lr=2e-3, betas=(0, 0.999),
-                 averaging=averaging, r1=0.5, r1_every=16, **rules)
+                 averaging=averaging, r1=0.5, r1_every=16, kinds=KINDS if latent > KINDS else 0, **rules)
 
 
 LONG = 36000                # steps of the long recipe, in which the rates fall to the end
 
 
 def _long_recipe(seed, width=24, latent=32):
-    """The default recipe for ten minutes on 60,000 digits: rates that fall, and a longer mean (recipes.md, part 8)."""
+    """The default recipe for ten minutes on 60,000 digits: rates that fall, and a longer mean (recipes.md, part 9)."""
     return _recipe(seed, width, latent, averaging=0.999, decay_steps=LONG)
 
 
