@@ -99,7 +99,7 @@ LAYERS = {"Dense": (lambda: tg.Dense(4, 3), (5, 4)), "Conv2D": (lambda: tg.Conv2
           "Conv2DTranspose to one channel": (lambda: tg.Conv2DTranspose(2, 1, 5, stride=2), (4, 3, 4, 2)),
           "BatchNorm": (lambda: tg.BatchNorm(2), (4, 3, 2)), "LeakyReLU": (tg.LeakyReLU, (4, 3)), "Tanh": (tg.Tanh, (4, 3)),
           "Sigmoid": (tg.Sigmoid, (4, 3)), "Softplus": (tg.Softplus, (4, 3)), "Reshape": (lambda: tg.Reshape(2, 6), (3, 4, 3)),
-          "Flatten": (tg.Flatten, (3, 4, 3)),
+          "Flatten": (tg.Flatten, (3, 4, 3)), "OneHot": (lambda: tg.OneHot(2), (4, 3)),
           "Sequential": (lambda: tg.Sequential(tg.Dense(4, 3), tg.BatchNorm(3), tg.LeakyReLU(0.3)), (5, 4))}
 
 

@@ -47,8 +47,10 @@ D = "Sequential(Conv2D(1, 4, 3, stride=2, padding='same', bias=True), LeakyReLU(
 IMAGES = np.random.default_rng(5).uniform(-1, 1, (40, 4, 4, 1)).astype(np.float32)
 
 
-def game(captured, spectral=False, **rules):
+def game(captured, spectral=False, kinds=0, **rules):
     generator, discriminator = (build(text).initialise(np.random.default_rng(1), 0.3) for text in (G, D))
+    if kinds:
+        generator = tg.Sequential(tg.OneHot(kinds), *generator.layers)
     if spectral:
         discriminator = tg.layers.spectral_norm(discriminator, np.random.default_rng(2))
     gan = tg.GAN(generator, discriminator, latent=3, g_optimizer=tg.Adam(generator.parameters(), 0.01), **rules).to("cuda")
@@ -71,8 +73,8 @@ def test_fifty_steps(rules, same):
 
 
 @pytest.mark.parametrize("loss", ["hinge", "wasserstein", "least_squares"])
-def test_other_losses_and_spectral_norm(loss, same):
-    ours, theirs = pair(loss=loss, spectral=True)
+def test_other_losses_spectral_norm_and_kinds(loss, same):
+    ours, theirs = pair(loss=loss, spectral=True, kinds=2)
     for gan in (ours, theirs):
         gan.fit(IMAGES, 8, batch_size=8)
     same(ours, theirs)

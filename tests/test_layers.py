@@ -165,6 +165,8 @@ def test_weights_start_as_said():
     (lambda: tg.Conv2D(1, 2, 3, padding=((0, 0), (0, -1))), "padding"),
     (lambda: tg.Conv2D(1, 2, 3, padding=1.5), "padding"),
     (lambda: tg.Conv2D(1, 2, 3, stride=0), "at least 1"),
+    (lambda: tg.OneHot(3)(np.ones((2, 2))), "shape .2, 2., expected .N, 3 or more"),
+    (lambda: tg.OneHot(3)(np.ones((2, 3, 3))), "expected .N, 3 or more"),
     (lambda: tg.LeakyReLU(1.0), "slope"),
     (lambda: tg.LeakyReLU(-0.1), "slope"),
     (lambda: tg.Conv2D(1, 2, 3, padding="valid"), "padding"),
@@ -198,6 +200,20 @@ def test_activations_compute_what_they_say(rng):
     np.testing.assert_array_equal(tg.Flatten()(x.reshape(1, 5, 2)).data, x.reshape(1, 10))
 
 
+def test_the_largest_of_the_first_numbers_is_chosen(rng):
+    x = np.array([[0.5, -1, 2, 9, -9], [3, 2, 1, 0, 0], [0, 0, 0, 0, 7], [-5, -4, -5, -6, 1]], np.float32)
+    y = tg.OneHot(3)(x).data
+    chosen = np.eye(3)[[2, 0, 0, 1]]                        # of equal ones the first, as at the mean of all z
+    np.testing.assert_array_equal(y, np.concatenate([np.sqrt(3) * chosen, x[:, 3:]], axis=1).astype(np.float32))
+    assert y.dtype == np.float32
+    x = tg.Tensor(rng.standard_normal((4, 5)), requires_grad=True)
+    g, = tg.grad(tg.OneHot(3)(x), x, u := rng.standard_normal((4, 5)))
+    np.testing.assert_array_equal(g.data, np.where(np.arange(5) < 3, 0, u))
+    z = rng.standard_normal((20000, 4))
+    np.testing.assert_allclose((tg.OneHot(4)(z).data ** 2).mean(axis=0), 1, atol=0.05)      # as of z itself
+    np.testing.assert_array_equal(tg.OneHot(4)(z).data.max(axis=1), 2)
+
+
 @pytest.mark.parametrize("padding, down, up", [
     ("same", (3, 4), (10, 14)), (1, (3, 4), (9, 13)), (0, (2, 3), (11, 15)),
     (((0, 1), (2, 0)), (2, 4), (10, 13)), ([[0, 1], [2, 0]], (2, 4), (10, 13))])
@@ -209,7 +225,7 @@ def test_sizes_of_the_convolutions(padding, down, up):
 
 ONE_OF_EACH = [
     (tg.Dense(4, 3), (5, 4)), (tg.Dense(4, 3, bias=False), (5, 4)), (tg.LeakyReLU(0.35), (5, 4)), (tg.Tanh(), (5, 4)),
-    (tg.Sigmoid(), (5, 4)), (tg.Softplus(), (5, 4)), (tg.Reshape(2, 2), (5, 4)), (tg.Flatten(), (5, 2, 2)),
+    (tg.Sigmoid(), (5, 4)), (tg.Softplus(), (5, 4)), (tg.OneHot(3), (5, 4)), (tg.Reshape(2, 2), (5, 4)), (tg.Flatten(), (5, 2, 2)),
     (tg.BatchNorm(4, momentum=0.7, eps=0.25), (5, 4)), (tg.Conv2D(2, 3, 3, padding=2), (2, 5, 5, 2)),
     (tg.Conv2D(2, 3, 3, stride=2, padding=((1, 0), (2, 1)), bias=False), (2, 5, 5, 2)),
     (tg.Conv2DTranspose(2, 3, 3, stride=2, padding=1), (2, 5, 5, 2)), (tg.Sequential(), (5, 4)),
@@ -472,7 +488,7 @@ def test_evaluating_gives_each_layer_its_own_mode_back():
     (lambda n, f: tg.BatchNorm(n(3), momentum=f(0.75), eps=f(0.125)), "BatchNorm(3, momentum=0.75, eps=0.125)"),
     (lambda n, f: tg.BatchNorm(3, momentum=f(0.9)), "BatchNorm(3, momentum=0.8999999761581421, eps=1e-05)"),
     (lambda n, f: tg.LeakyReLU(f(0.25)), "LeakyReLU(0.25)"), (lambda n, f: tg.Reshape(n(2), n(3)), "Reshape(2, 3)"),
-    (lambda n, f: tg.layers.Maxout(n(2)), "Maxout(2)")])
+    (lambda n, f: tg.layers.Maxout(n(2)), "Maxout(2)"), (lambda n, f: tg.OneHot(n(3)), "OneHot(3)")])
 @pytest.mark.parametrize("integer", [np.int64, np.uint8, np.array])
 def test_numbers_of_numpy_become_plain_ones(theirs, plain, integer):
     layer = theirs(integer, np.float32)
@@ -486,7 +502,7 @@ def test_numbers_of_numpy_become_plain_ones(theirs, plain, integer):
     lambda: tg.Conv2D(1, 2, True), lambda: tg.Conv2D(1, 2, 3, stride=np.nan), lambda: tg.BatchNorm(2, momentum="0.9"),
     lambda: tg.BatchNorm(2, momentum=True), lambda: tg.BatchNorm(2, eps=np.nan), lambda: tg.BatchNorm(2, eps=0),
     lambda: tg.BatchNorm(2, momentum=1.1), lambda: tg.LeakyReLU("0.2"), lambda: tg.LeakyReLU(np.nan),
-    lambda: tg.LeakyReLU(True), lambda: tg.Reshape(2, -1), lambda: tg.layers.Maxout(False), lambda: tg.seed(-1),
+    lambda: tg.LeakyReLU(True), lambda: tg.Reshape(2, -1), lambda: tg.layers.Maxout(False), lambda: tg.OneHot(0), lambda: tg.seed(-1),
     lambda: tg.seed(True), lambda: tg.seed("a"), lambda: tg.SGD(tg.Dense(1, 1).parameters(), True),
     lambda: tg.SGD(tg.Dense(1, 1).parameters(), np.nan), lambda: tg.Adam(tg.Dense(1, 1).parameters(), "0.1"),
     lambda: tg.Adam(tg.Dense(1, 1).parameters(), betas=(0.5, True)), lambda: tg.Adam(tg.Dense(1, 1).parameters(), eps="1")])
@@ -526,7 +542,7 @@ def test_a_shared_weight_is_shared_again():
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("layer, shape, result", [
     (tg.Flatten(), (0, 2, 3), (0, 6)), (tg.Reshape(2, 3), (0, 6), (0, 2, 3)), (tg.Dense(3, 2), (0, 3), (0, 2)),
-    (tg.Conv2D(2, 3, 3, stride=2), (0, 5, 5, 2), (0, 3, 3, 3)), (tg.Maxout(2), (0, 6), (0, 3)),
+    (tg.Conv2D(2, 3, 3, stride=2), (0, 5, 5, 2), (0, 3, 3, 3)), (tg.Maxout(2), (0, 6), (0, 3)), (tg.OneHot(2), (0, 6), (0, 6)),
     (tg.Conv2DTranspose(2, 3, 4, stride=2), (0, 5, 5, 2), (0, 10, 10, 3)), (tg.LeakyReLU(), (0, 3), (0, 3)),
     (tg.Conv2DTranspose(2, 1, 4, stride=2), (0, 5, 5, 2), (0, 10, 10, 1)), (tg.Softplus(), (0, 3), (0, 3)),
     (tg.BatchNorm(3).eval(), (0, 4, 3), (0, 4, 3)), (tg.SpectralNorm(tg.Dense(3, 2)), (0, 3), (0, 2))], ids=repr)

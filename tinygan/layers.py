@@ -272,9 +272,8 @@ class OneHot(Module):
     def forward(self, x):
         if x.ndim != 2 or x.shape[1] < self.k:
             raise TinyganError(f"{self} got an input of shape {x.shape}, expected (N, {self.k} or more): give G a longer z")
-        first = x.data[:, :self.k]
-        largest = (first == first.max(axis=1, keepdims=True)).astype(x.dtype)
-        return concatenate([Tensor(math.sqrt(self.k) * largest), x[:, self.k:]], axis=1)
+        largest = x.data[:, :self.k].argmax(axis=1)[:, None] == backend.array_module(x.data).arange(self.k)
+        return concatenate([Tensor(math.sqrt(self.k) * largest.astype(x.dtype)), x[:, self.k:]], axis=1)
 
 
 class Tanh(Module):
