@@ -76,8 +76,12 @@ def _version(name, kind, runs):
     runs.sort(key=lambda line: line["job"]["seed"])
     seeds = "|".join(str(line["job"]["seed"]) for line in runs)
     command = f"tinygan lesson {name}" + (" --full --data DIR" if kind == "full" else "") + f" --seed {seeds}"
-    together = zip(*(line["result"]["rows"] for line in runs), strict=True)
-    rows = [(row["what"], outcome([row, *others]), row["published"]) for row, *others in together]
+    found = {row["what"]: [] for line in reversed(runs) for row in line["result"]["rows"]}      # later runs may tell more
+    for line in runs:
+        for row in line["result"]["rows"]:
+            found[row["what"]].append(row)
+    rows = [(what + f" (of {len(some)} run{'s' * (len(some) > 1)})" * (len(some) < len(runs)), outcome(some), some[-1]["published"])
+            for what, some in found.items()]
     pictures = [f"![{path.stem}](lessons/{path.name})" for path in sorted(PICTURES.glob(f"{name}-{kind}-*.png"))]
     return [[f"### {kind.capitalize()}", "", f"`{command}`, {minutes:.0f} minutes on {cores}:", "",
              *lessons.table(("", "here", "published"), rows)], pictures]
