@@ -492,6 +492,20 @@ def test_a_signal_that_comes_while_copies_are_made_is_not_lost(number, ends, mon
     assert children() == [] and group.current() is group.ALONE
 
 
+def test_a_copy_has_handlers_of_its_own_and_the_first_process_those_it_had():
+    def mine(number, frame):
+        raise SystemExit
+
+    before = [signal.signal(signal.SIGTERM, mine), signal.getsignal(signal.SIGINT)]
+    try:
+        with group.Forked(3) as team:
+            found = team.gather(np.array([signal.getsignal(signal.SIGTERM) is mine, signal.getsignal(signal.SIGINT) == before[1],
+                                          signal.getsignal(signal.SIGINT) == signal.SIG_IGN]))
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+    assert found.tolist() == [[True, True, False], [False, False, True], [False, False, True]]
+
+
 @pytest.mark.parametrize("ignored", [True, False])
 def test_a_copy_ignores_the_signals_that_it_was_told_to(ignored):
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN if ignored else signal.SIG_DFL)
