@@ -65,11 +65,11 @@ def doubt(gan, images, batch_size):
     ours.step = Captured(ours)
     try:
         for _ in range(4 + 4 * (gan.rules.r1_every if gan.rules.r1 else 1)):        # so that each kind of them is replayed
-            before = copy.deepcopy(theirs)
+            before = {name: [array.copy() for array in getattr(theirs, name).arrays()] for name in ("generator", "discriminator")}
             ours.fit(images, 1, batch_size)
             theirs.fit(images, 1, batch_size)
-            for name in ("generator", "discriminator"):
-                start, right, found = (getattr(one, name).arrays() for one in (before, theirs, ours))
+            for name, start in before.items():
+                right, found = getattr(theirs, name).arrays(), getattr(ours, name).arrays()
                 moved, apart = _distance(start, right), _distance(found, right)
                 if not apart <= TOLERANCE * moved:
                     return f"the {name} of a copy moved by {moved:.2g} in a round, and with graphs to a place {apart:.2g} away"
@@ -77,6 +77,8 @@ def doubt(gan, images, batch_size):
                 array[...] = right
     except Exception as error:          # whatever CUDA, its driver or CuPy has against it
         return f"a copy of the game could not be played so ({brief(error)})"
+    finally:
+        del ours.step                   # which holds the copy: its memory on the device is free at once
     return ""
 
 
