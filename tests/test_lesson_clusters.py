@@ -262,7 +262,7 @@ def test_the_numbers_are_of_the_test_digits_by_the_better_networks(better, monke
     found = [row.value for row in it.rows]
     np.testing.assert_allclose(found[::2], [90, 100, 50])
     assert 0.8 < found[1] < 1 and found[3] == pytest.approx(1) and 0.6 < found[5] < 0.9
-    assert [p[1:] for p in played] == 2 * [(5_000, 40, 4 * [True])]
+    assert [p[1:] for p in played] == 2 * [(8_000, 40, 4 * [True])]
     assert [made[k][0] for k in (0, 1)] == [np.random.default_rng([7, 0, k]).random() for k in (0, 1)]
     assert [played[k][0] for k in (0, 1)] == [np.random.default_rng([7, 1, k]).random() for k in (0, 1)]
     first, second = (float(line.split()[-2]) for line in said[:2])

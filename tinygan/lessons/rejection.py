@@ -143,9 +143,14 @@ def trade(it, scores):
     for (who, found), colour in zip(scores.items(), colours):
         sure, distance = zip(*[(100 * score.sure, score.frechet) for score in (start, *found)])
         axis.plot(sure, distance, "o--" if "logits" in who else "o-", color=colour, markersize=4, label=who)
-    axis.annotate("all", (100 * start.sure, start.frechet), xytext=(0, 8), textcoords="offset points", ha="center")
-    axis.set(xlabel="share the classifier is sure of, %", ylabel="Fréchet distance",
-             title="All samples, and ¾, ½, ¼ of them")
+        axis.annotate("¼", (sure[-1], distance[-1]), xytext=(5, 4), textcoords="offset points", color=colour)
+    axis.plot(100 * start.sure, start.frechet, "o", color="black", markersize=7, zorder=3)
+    axis.annotate("all", (100 * start.sure, start.frechet), xytext=(0, -16), textcoords="offset points", ha="center")
+    axis.set(xlabel="share the classifier is sure of, %", ylabel="Fréchet distance", yscale="log",
+             title="All samples, then ¾, ½, ¼ of them")
+    axis.margins(0.1)
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False)
     plots.save(figure, it.folder / "trade.png", dpi=100)
