@@ -472,8 +472,16 @@ def test_a_signal_to_all_or_to_a_worker_alone(number, code, alone, tmp_path):
     assert 0 < tg.GAN.load(tmp_path / "run" / "checkpoint.npz").steps < 100000 and not Path(f"/proc/{worker}").exists()
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """Python's own handler of Ctrl-C: a shell that runs the tests in the background has told them to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number, ends", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_signal_that_comes_while_copies_are_made_is_not_lost(number, ends, monkeypatch):
+def test_a_signal_that_comes_while_copies_are_made_is_not_lost(number, ends, heeds_ctrl_c, monkeypatch):
     fork, before = os.fork, signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
     def interrupted_fork():
@@ -492,7 +500,7 @@ def test_a_signal_that_comes_while_copies_are_made_is_not_lost(number, ends, mon
     assert children() == [] and group.current() is group.ALONE
 
 
-def test_a_copy_has_handlers_of_its_own_and_the_first_process_those_it_had():
+def test_a_copy_has_handlers_of_its_own_and_the_first_process_those_it_had(heeds_ctrl_c):
     def mine(number, frame):
         raise SystemExit
 
