@@ -1,7 +1,10 @@
 """A round as one CUDA graph (fast/graph.py): the same bits as the round itself, whatever changes from step to step.
 
     python -m pytest --device cupy-on-cpu tests/test_graph.py"""
+import copy
+import gc
 import re
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -251,6 +254,37 @@ def test_a_copy_of_a_sound_game_gives_no_doubt(rules, same):
     del gan.step
     assert graph.doubt(gan, IMAGES, 8) == ""
     same(gan, untouched)
+
+
+@pytest.mark.parametrize("share, doubted", [(0.002, False), (0.05, True)])
+def test_a_replay_that_goes_a_little_further_is_rounding(share, doubted, monkeypatch):
+    gan, _ = pair()
+    del gan.step
+    play = Captured.__call__
+
+    def further(self, batch):
+        before = [array.copy() for array in self.gan.generator.arrays()]
+        metrics = play(self, batch)
+        for array, start in zip(self.gan.generator.arrays(), before):
+            array[...] += share * (array - start)
+        return metrics
+
+    monkeypatch.setattr(Captured, "__call__", further)
+    assert bool(graph.doubt(gan, IMAGES, 8)) == doubted
+
+
+def test_the_copies_are_gone_with_their_last_round(monkeypatch):
+    """At once, not when Python next looks for cycles: until then their memory on the device would be taken."""
+    gan, _ = pair()
+    del gan.step
+    copies, deepcopy = [], copy.deepcopy
+    monkeypatch.setattr(graph, "copy", SimpleNamespace(
+        deepcopy=lambda game: copies.append(weakref.ref(found := deepcopy(game))) or found))
+    gc.disable()
+    try:
+        assert graph.doubt(gan, IMAGES, 8) == "" and [alive() for alive in copies] == [None, None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("plant", PLANTS)
