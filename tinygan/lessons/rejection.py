@@ -140,12 +140,14 @@ def trade(it, scores):
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axis = figure.subplots()
     (start,), colours = scores.pop("all"), (plots.ORANGE, plots.ORANGE, plots.BLUE, plots.BLUE)
+    all_of_them = 100 * start.sure, start.frechet
     for (who, found), colour in zip(scores.items(), colours):
         sure, distance = zip(*[(100 * score.sure, score.frechet) for score in (start, *found)])
         axis.plot(sure, distance, "o--" if "logits" in who else "o-", color=colour, markersize=4, label=who)
-        axis.annotate("¼", (sure[-1], distance[-1]), xytext=(5, 4), textcoords="offset points", color=colour)
-    axis.plot(100 * start.sure, start.frechet, "o", color="black", markersize=7, zorder=3)
-    axis.annotate("all", (100 * start.sure, start.frechet), xytext=(0, -16), textcoords="offset points", ha="center")
+        axis.annotate("¼", (sure[-1], distance[-1]), xytext=(5, 4 if colour == plots.ORANGE else -14),
+                      textcoords="offset points", color=colour)
+    axis.plot(*all_of_them, "o", color="black", markersize=7, zorder=3)
+    axis.annotate("all", all_of_them, xytext=(0, -16), textcoords="offset points", ha="center")
     axis.set(xlabel="share the classifier is sure of, %", ylabel="Fréchet distance", yscale="log",
              title="All samples, then ¾, ½, ¼ of them")
     axis.margins(0.1)
