@@ -9,6 +9,7 @@ from tinygan.lessons import Lesson, semi_supervised
 from tinygan.losses import cross_entropy, discriminator_loss, log_sum_exp, softmax
 
 GAME = semi_supervised.GAME.format(100)
+SMALL = (3, 4, 10)                      # widths of D
 
 
 def test_the_loss_is_that_of_k_plus_1_classes_the_fake_logit_being_0(rng):
@@ -103,7 +104,7 @@ def test_images_are_shifted_and_sheared_as_drawn(rng):
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(semi_supervised, "WIDTHS", (20, 10))
+    monkeypatch.setattr(semi_supervised, "WIDTHS", SMALL)
 
 
 def played(it, labels):
@@ -151,12 +152,13 @@ def test_the_loss_of_d_is_its_equation(rng):
     information = -(p * np.log(p)).sum(axis=1).mean() + 2 * (whole * np.log(whole)).sum()
     unsupervised = -np.log(real(x)).mean() - np.log(1 - real(fakes)).mean()
 
-    def loss(*images):
-        return semi_supervised.judge_loss(D, images[0], labels, *images[1:3], tg.Tensor(q), *images[3:])
+    def loss(*images, t=0.3):
+        return semi_supervised.judge_loss(D, images[0], labels, *images[1:3], tg.Tensor(q), t, *images[3:])
 
     given = [tg.Tensor(part) for part in (images, x, near, fakes)]
     np.testing.assert_allclose(float(loss(*given[:3])), supervised + information + consistent)
-    np.testing.assert_allclose(float(loss(*given)), supervised + information + consistent + unsupervised / 2)
+    for t in (0, 0.3, 1):
+        np.testing.assert_allclose(float(loss(*given, t=t)), supervised + information + consistent + t * unsupervised / 2)
     tg.check_gradients(loss, images, x, near, fakes)
 
 
@@ -190,7 +192,7 @@ def test_feature_matching_is_its_equation(rng):
 
 def test_each_loss_gets_what_is_its_own(small, alone, monkeypatch, rng):
     """D judges the images with labels, others without, moved in two ways, and G's; G's are to have the features of those."""
-    D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
+    D, G = semi_supervised.discriminator(SMALL, rng), semi_supervised.generator(10, rng)
     white, black = np.ones((200, 28, 28, 1), np.float32), np.zeros((20, 28, 28, 1), np.float32)
     labels, seen, number = np.arange(20) % 10, [], itertools.count(1)
     monkeypatch.setattr(semi_supervised, "moved", lambda images, rng: images + np.float32(next(number)))
@@ -210,31 +212,34 @@ def test_each_loss_gets_what_is_its_own(small, alone, monkeypatch, rng):
     spy("matching_loss")
     before = [p.data.copy() for p in (*D.parameters(), *G.parameters())]
     semi_supervised.train(D, G, black, labels, white, 1, rng, lambda step: None)
-    (known, _, unknown, near, _, fake), (matched, matching) = seen
+    (known, _, unknown, near, _, _, fake), (matched, matching) = seen
     assert known == 1 and unknown == matched == 1 + 2 and near == 1 + 3 + 7 and 0.3 < fake < 0.7 and 0.3 < matching < 0.7
     assert all((p.data != q).any() for p, q in zip((*D.parameters(), *G.parameters()), before))
     semi_supervised.train(D, None, black, labels, white, 1, rng, lambda step: None)
-    assert len(seen) == 3 and len(seen[2]) == 5                     # no fakes, and nothing to match
+    assert len(seen) == 3 and len(seen[2]) == 6                     # no fakes, and nothing to match
+    seen.clear()
+    semi_supervised.train(D, G, black, labels, white, 4, rng, lambda step: None)
+    assert [given[5] for given in seen[::2]] == [0, 0.25, 0.5, 0.75]        # t: the game counts more and more
 
 
 def hidden_weights(D):
-    return [layer.weight.data for layer in D.layers[0].layers if isinstance(layer, tg.Dense)]
+    return [layer.weight.data for layer in D.layers[0].layers if hasattr(layer, "weight")]
 
 
 def assert_held(D):
     for weight in hidden_weights(D):
-        np.testing.assert_allclose(np.linalg.norm(weight, axis=0), np.sqrt(2), rtol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(weight.reshape(-1, weight.shape[-1]), axis=0), np.sqrt(2), rtol=1e-5)
 
 
-def test_the_columns_of_hidden_weights_keep_the_norm_of_the_root_of_2(alone, rng):
-    D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
+def test_the_weights_of_a_hidden_output_keep_the_norm_of_the_root_of_2(alone, rng):
+    D, G = semi_supervised.discriminator(SMALL, rng), semi_supervised.generator(10, rng)
     assert_held(D)
     images = rng.random((100, 28, 28, 1), np.float32)
     for go in (lambda look: semi_supervised.train(D, G, images[:10], np.arange(10), images, 3, rng, look),
                lambda look: semi_supervised.train_alone(D, images, np.arange(100) % 10, 3, rng, look)):
         before = [weight.copy() for weight in hidden_weights(D)]
         go(lambda step: assert_held(D))
-        assert len(before) == 2 and all((a != b).any() for a, b in zip(before, hidden_weights(D)))
+        assert [weight.ndim for weight in before] == [4, 4, 2] and all((a != b).any() for a, b in zip(before, hidden_weights(D)))
 
 
 def test_holding_changes_no_direction_and_no_bias(rng):
@@ -245,9 +250,12 @@ def test_holding_changes_no_direction_and_no_bias(rng):
     assert f.layers[0].bias.data.tolist() == [1, 2, 3]
 
 
-def test_with_that_norm_a_relu_keeps_the_mean_square(rng):
-    f, _ = semi_supervised.discriminator((2000, 2000), rng).eval().layers
-    assert abs(float((f(rng.standard_normal((500, 784)).astype(np.float32)) ** 2).mean()) - 1) < 0.1
+@pytest.mark.parametrize("layer, shape", [(tg.Dense(784, 2000), (500, 784)),
+                                          (tg.Conv2D(5, 2000, 5, padding=0), (20, 9, 9, 5))])
+def test_with_that_norm_a_relu_keeps_the_mean_square(layer, shape, rng):
+    f = tg.Sequential(layer, tg.LeakyReLU(0))
+    semi_supervised.hold(f)
+    assert abs(float((f(rng.standard_normal(shape).astype(np.float32)) ** 2).mean()) - 1) < 0.05
 
 
 def test_the_learning_rate_falls_in_a_straight_line(small, monkeypatch, tmp_path):
@@ -301,14 +309,14 @@ def test_each_training_gets_what_it_is_called_and_is_judged_in_evaluation_mode(m
     curves, few, drawn = semi_supervised.play(it)
     assert (drawn == 0.5).all() and len(few) == 100
     games = [semi_supervised.GAME.format(n) for n in (20, 50, 100)]
-    assert list(curves) == [semi_supervised.ALONE, semi_supervised.ALL, *games]
+    assert list(curves) == [semi_supervised.ALONE, semi_supervised.ALL, semi_supervised.NO_GAME, *games]
     for curve in curves.values():
         assert curve == [(step, pytest.approx(37.5)) for step in range(2, 41, 2)]       # five of 8 are a 3
     assert all(np.allclose(seen, 3 + (1 - images[:8]) / 2) for seen in judged)
-    assert len(streams) == 5 and len(set(streams)) == 1
-    alone, everything, *played = given
-    assert all(isinstance(G, tg.Sequential) for G, *_ in played)
-    trained = zip((alone, everything, *(game for _, *game in played)), (100, 500, 20, 50, 100))
+    assert len(streams) == 6 and len(set(streams)) == 1
+    alone, everything, (none, *without), *played = given
+    assert none is None and all(isinstance(G, tg.Sequential) for G, *_ in played)
+    trained = zip((alone, everything, without, *(game for _, *game in played)), (100, 500, 100, 20, 50, 100))
     for (x, names, *others), n in trained:
         which = np.rint((x[:, 14, 14, 0] - 3) * 499).astype(int)
         assert len(set(which)) == len(names) == n and (labels[which] == names).all()
@@ -318,7 +326,7 @@ def test_each_training_gets_what_it_is_called_and_is_judged_in_evaluation_mode(m
 
 
 def test_g_gets_new_uniform_noise_in_each_step(alone, rng):
-    D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
+    D, G = semi_supervised.discriminator(SMALL, rng), semi_supervised.generator(10, rng)
     seen, forward = [], G.forward
     G.forward = lambda z: seen.append(z.data) or forward(z)
     images = rng.random((100, 28, 28, 1), np.float32)
@@ -330,7 +338,7 @@ def test_g_gets_new_uniform_noise_in_each_step(alone, rng):
 
 
 def test_the_baseline_learns_in_training_mode_what_the_labels_say(alone, monkeypatch, rng):
-    D, seen = semi_supervised.discriminator((20, 10), rng), []
+    D, seen = semi_supervised.discriminator(semi_supervised.WIDTHS, rng), []
     images, labels = rng.random((100, 28, 28, 1), np.float32), rng.integers(0, 10, 100)
 
     def loss():
@@ -367,7 +375,7 @@ def test_two_processes_learn_what_one_does(alone, rng):
 
     def weights(workers):
         rng = np.random.default_rng(0)
-        D, G = semi_supervised.discriminator((20, 10), rng), semi_supervised.generator(10, rng)
+        D, G = semi_supervised.discriminator(SMALL, rng), semi_supervised.generator(10, rng)
         with tg.group.of(workers):
             semi_supervised.train(D, G, images[:20], labels, images, 3, rng, lambda step: None)
         return np.concatenate([p.data.ravel() for p in (*D.parameters(), *G.parameters())])
