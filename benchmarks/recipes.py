@@ -10,15 +10,18 @@ is that of 3,000 steps of the old recipe on 32 digits.
     5   so has FOUND with several of the changes that helped, TOGETHER;
     6   DEEPER, with one more halving of the picture, and recipes beside it have 5,000 steps each;
     7   ONE_KIND, which is DEEPER with a longer mean, and G beginning at one of several places, have the steps of `tinygan train`;
-    8   RECIPE, the one of these with ten, its predecessors, and SHARP, which is DEEPER with a mean in between, without each of
-        its parts are played from other seeds, before a second judge too: another network, from another seed;
-    9   LONGER, which is RECIPE with rates that fall and a longer mean, and the same with one place, are played on all 60,000
-        digits of MNIST, for the steps of `tinygan train mnist`.
+    8   TEN_PLACES, the one of these with ten, with more numbers in z, larger batches, higher rates and another β₂ has up to
+        twice the time;
+    9   RECIPE, chosen from these, its predecessors, and SHARP, which is DEEPER with a mean in between, without each of its
+        parts are played from other seeds, before a second judge too: another network, from another seed;
+   10   LONGER, which is TEN_PLACES with rates that fall and a longer mean, and the same with one place, are played on all
+        60,000 digits of MNIST, for the steps of `tinygan train mnist`.
 
 `width` and `d_width` are the channels of G and D at the full size, `smallest` is the side in pixels at which the networks stop
 halving it (models.dcgan), `latent` the numbers in z, `kinds` the places (layers.OneHot), `falling` a rate that falls to 0.
 
-One seed each in 1 to 7: differences of a few per cent mean nothing there. Both judges have seen all of MNIST's training digits.
+One seed each in 1 to 7, few in 8: differences of a few per cent mean nothing there. Both judges have seen all of MNIST's
+training digits.
 """
 import argparse
 import functools
@@ -65,15 +68,28 @@ BESIDE = [{}, {"lr": 3e-3}, {"lr": 3e-3, "falling": True}, {"lr": 3e-3, "r1": 1.
 LONG, LEFT_OUT = 5000, 4500                             # steps of these, and of SHARP in the time of those WITHOUT a part
 SHARP = {**DEEPER, "averaging": 0.995}
 ONE_KIND = {**DEEPER, "averaging": 0.998}               # a longer mean wanders less from step to step
-RECIPE = {**ONE_KIND, "kinds": 10}                      # the default recipe
+TEN_PLACES = {**ONE_KIND, "kinds": 10}
+TOLD, TOLD_MNIST = (presets.PRESETS[name].steps for name in ("digits", "mnist"))
 KINDS = [5, 10, 20]                                     # places where G may begin (layers.OneHot)
-LONGER = {**RECIPE, "averaging": 0.999, "falling": True}
+WIDER = {"batch_size": 32, "latent": 64}
+FASTER = {**WIDER, "lr": 3e-3}
+AGAIN = [                                               # what changes of TEN_PLACES, steps, seeds
+    ({"kinds": 0}, 8000, [100]), ({"latent": 64}, 8000, [100]), ({"latent": 64}, 7500, [102]), ({"latent": 64, "kinds": 5}, 8000, [100]),
+    (WIDER, 5200, [100]), ({**WIDER, "latent": 100}, 5000, [102]), ({**WIDER, "kinds": 5}, 6000, [100]),
+    ({**WIDER, "g_lr": 3e-3}, 4600, [102]), ({**WIDER, "lr": 2.5e-3}, 4600, [102]),
+    (FASTER, 6000, [100]), (FASTER, 5000, [101, 102, 103]), ({**FASTER, "kinds": 5}, 5000, [100]), ({**FASTER, "lr": 4e-3}, 5000, [100]),
+    ({**FASTER, "r1_every": 8}, 4600, [101, 102, 103]), ({**FASTER, "batch_size": 64}, 3000, [102]),
+    ({**FASTER, "batch_size": 64, "lr": 4e-3}, 3000, [100]), ({**FASTER, "batch_size": 64, "lr": 4e-3, "r1_every": 8}, 3000, [101, 102]),
+    ({**FASTER, "beta2": 0.99}, 4600, [101, 102]), ({**FASTER, "beta2": 0.99, "latent": 100}, 4600, [101, 102]),
+    ({**FASTER, "beta2": 0.99, "kinds": 5}, 4600, [102]), ({**FASTER, "beta2": 0.99, "latent": 100, "batch_size": 16}, 6500, [102]),
+    *(({**FASTER, "beta2": 0.99, "latent": latent}, TOLD, [101, 102, 103, 104]) for latent in (72, 80))]
+RECIPE = {**TEN_PLACES, **FASTER, "beta2": 0.99, "latent": 72}      # the default recipe
+LONGER = {**TEN_PLACES, "averaging": 0.999, "falling": True}
 LONGER_OF_ONE_KIND = {**ONE_KIND, "averaging": 0.999, "falling": True}
 WITHOUT = {"smallest": 4, "d_width": 24, "latent": 100, "beta1": 0.5, "r1": 0.0, "averaging": 0.0, "lr": 1e-3,
            "batch_size": 32, "width": 32}               # what a part gives way to
 SEARCHED, REPORTED = [100], [0, 1, 2, 3, 4]             # seeds for choosing and for telling
 SAMPLES, STEPS = 5000, 3000
-TOLD, TOLD_MNIST = (presets.PRESETS[name].steps for name in ("digits", "mnist"))
 SECOND = RESULTS / "second_judge.npz"
 
 
@@ -87,18 +103,22 @@ def main(arguments):
 
     def play_all(recipes, time, seeds, *judges):
         """time(recipe): {"share": of the time} or {"steps": number}, with "mnist": True on all of its digits."""
-        jobs = [{"recipe": recipe, **time(recipe), "seed": seed, "judges": ["packaged", *judges]}
-                for recipe in recipes for seed in seeds]
+        return train([{"recipe": recipe, **time(recipe), "seed": seed, "judges": ["packaged", *judges]}
+                      for recipe in recipes for seed in seeds])
+
+    def train(jobs):
         return trainings.train_missing("recipes", jobs, functools.partial(play, folder=options.data), options.processes)
 
     searched = [play_all([OLD, PROBED, *drawn()], quarter, SEARCHED), play_all(neighbours(FIRST, NEAR), quarter, SEARCHED),
                 play_all(FINALISTS, all_of_it, SEARCHED), play_all([FOUND, *neighbours(SPLIT, LEFT_ALONE)], quarter, SEARCHED),
                 play_all(TOGETHER, quarter, SEARCHED), play_all([{**DEEPER, **part} for part in BESIDE], lambda recipe: {"steps": LONG}, SEARCHED),
-                play_all([ONE_KIND, *({**ONE_KIND, "kinds": kinds} for kinds in KINDS)], as_told, SEARCHED)]
+                play_all([ONE_KIND, *({**ONE_KIND, "kinds": kinds} for kinds in KINDS)], as_told, SEARCHED),
+                train([{"recipe": {**TEN_PLACES, **change}, "steps": steps, "seed": seed, "judges": ["packaged"]}
+                       for change, steps, seeds in AGAIN for seed in seeds])]
     if not SECOND.exists():
         make_second_judge(options.data or data.download_mnist())
     told = (play_all([OLD], all_of_it, REPORTED[:3], "second") + play_all([FOUND], lambda recipe: {"share": 0.56}, REPORTED, "second")
-            + play_all([ONE_KIND, RECIPE], as_told, REPORTED, "second"))
+            + play_all([ONE_KIND, TEN_PLACES, RECIPE], as_told, REPORTED, "second"))
     without = play_all([SHARP, *({**SHARP, part: value} for part, value in WITHOUT.items())], as_long, REPORTED[:2], "second")
     mnist = play_all([LONGER_OF_ONE_KIND, LONGER], on_mnist, REPORTED[1:4], "second")
     write(searched, told, without, mnist, " ".join(["python -m benchmarks recipes", *arguments]))
@@ -186,7 +206,7 @@ def make_second_judge(folder):
 
 def write(searched, told, without, mnist, command):
     """Every round with its recipes, best first, and the report."""
-    drawn_ones, near, finalists, alone, together, deeper, kinds = (
+    drawn_ones, near, finalists, alone, together, deeper, kinds, again = (
         sorted(lines, key=lambda line: line["result"]["packaged"]["frechet"]) for lines in searched)
     parts = [[__doc__.partition("\n\n")[2].strip()],
              ["## 1. Drawn at random, a quarter of the time", "", *_table(drawn_ones)],
@@ -196,9 +216,11 @@ def write(searched, told, without, mnist, command):
              ["## 5. FOUND with several, a quarter of the time", "", *_changes(together, FOUND)],
              [f"## 6. One more halving, and then some part changed, {LONG:,} steps", "", *_changes(deeper, DEEPER)],
              [f"## 7. Places where G may begin, {TOLD:,} steps", "", *_changes(kinds, ONE_KIND)],
-             ["## 8. From other seeds", "", *_report(told, {"old": OLD, "found first": FOUND, "one kind": ONE_KIND, "new": RECIPE}), "",
+             ["## 8. TEN_PLACES with several parts changed, up to twice the time", "", *_again(again)],
+             ["## 9. From other seeds", "", *_report(told, {"old": OLD, "found first": FOUND, "one kind": ONE_KIND,
+                                                           "ten places": TEN_PLACES, "new": RECIPE}), "",
               f"SHARP, which is DEEPER with averaging 0.995, without each part, in the time of {LEFT_OUT:,} steps:", "", *_without(without)],
-             [f"## 9. On all of MNIST, {TOLD_MNIST:,} steps", "",
+             [f"## 10. On all of MNIST, {TOLD_MNIST:,} steps", "",
               *_report(mnist, {"one kind, longer": LONGER_OF_ONE_KIND, "longer": LONGER})]]
     trainings.write_page("recipes", "The search for a recipe", command, max(line["date"] for line in told + without + mnist), parts)
 
@@ -215,6 +237,11 @@ def _table(lines):
 def _changes(lines, base):
     """Each recipe by the parts in which it differs from the base."""
     return table(("changed", "steps", *NUMBERS), [(_changed(line, base), *_result(line)) for line in lines])
+
+
+def _again(lines):
+    return table(("changed", "seed", "steps", *NUMBERS),
+                 [(_changed(line, TEN_PLACES), str(line["job"]["seed"]), *_result(line)) for line in lines])
 
 
 def _changed(line, base):

@@ -73,7 +73,7 @@ def test_the_search_for_a_recipe(tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainings, "train_missing", train)
     recipes.main(["--data", "MNIST"])
-    drawn, near, finalists, alone, together, deeper, kinds, old, found, new, without, longer = (
+    drawn, near, finalists, alone, together, deeper, kinds, again, old, found, new, without, longer = (
         [job["recipe"] for job in given] for given in jobs)
     assert drawn[:2] == [recipes.OLD, recipes.PROBED] and len(drawn) == 2 + recipes.DRAWN
     assert all(recipe[part] in values for recipe in drawn[2:] for part, values in recipes.SPACE.items())
@@ -83,13 +83,13 @@ def test_the_search_for_a_recipe(tmp_path, monkeypatch):
             part, = (part for part in recipe if recipe[part] != base.get(part))
             assert recipe[part] in space[part]
     assert recipes.NARROW in together and recipes.SHARP in deeper and len(deeper) == len(recipes.BESIDE)
-    assert old == 3 * [recipes.OLD] and found == 5 * [recipes.FOUND] and new == 5 * [recipes.ONE_KIND] + 5 * [recipes.RECIPE]
-    assert not {job["seed"] for given in jobs[7:] for job in given} & {job["seed"] for given in jobs[:7] for job in given}
-    assert recipes.ONE_KIND in kinds and recipes.RECIPE in kinds and len(kinds) == 1 + len(recipes.KINDS)
+    assert old == 3 * [recipes.OLD] and found == 5 * [recipes.FOUND] and new == [r for r in (recipes.ONE_KIND, recipes.TEN_PLACES, recipes.RECIPE) for _ in range(5)]
+    assert not {job["seed"] for given in jobs[8:] for job in given} & {job["seed"] for given in jobs[:8] for job in given}
+    assert recipes.ONE_KIND in kinds and recipes.TEN_PLACES in kinds and recipes.RECIPE in again and len(kinds) == 1 + len(recipes.KINDS)
     assert recipes.SECOND.read_text() == "MNIST" and all(job["judges"] == ["packaged", "second"] for job in jobs[-1])
     assert longer == 3 * [recipes.LONGER_OF_ONE_KIND] + 3 * [recipes.LONGER]
     assert all(job["mnist"] and job["steps"] == presets.PRESETS["mnist"].steps for job in jobs[-1])
-    assert {job["steps"] for job in jobs[9]} == {presets.PRESETS["digits"].steps} and len(without) == 2 * (1 + len(recipes.WITHOUT))
+    assert {job["steps"] for job in jobs[10]} == {presets.PRESETS["digits"].steps} and len(without) == 2 * (1 + len(recipes.WITHOUT))
     page = (tmp_path / "recipes.md").read_text()
     assert "| old | second | 3 | 1032.0 ± 0.0 | 70.0 ± 0.0 | 400 ± 0 | 1032.0 |" in page
     assert "| longer | second | 3 | 516.0 ± 0.0 |" in page

@@ -33,7 +33,7 @@ EXAMPLES = """examples:
 tinygan COMMAND --help tells the options of each."""
 NETWORK = {"size": f"side of your pictures in pixels, {SHORTEST} to {LONGEST}",
            "channels": "of your pictures: 1 grey, 3 colour",
-           "width": "channels where the image is largest (24, pictures 32)", "latent": "numbers in z (32, pictures 100)"}
+           "width": "channels where the image is largest (24, pictures 32)", "latent": "numbers in z (72, mnist 32, pictures 100)"}
 STABILISERS = [             # option, type of its value, its symbol, what it is
     *[(rule.name, rule.type, rule.metadata["symbol"], rule.metadata["meaning"]) for rule in fields(Rules)],
     ("g_lr", float, "lr", "learning rate of G"),

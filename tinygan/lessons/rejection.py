@@ -21,9 +21,9 @@ source. Beside rejection stand the samples of the highest logits. No chance is i
 whatever D is.
 
 What to expect: on the line p comes out, from the learned D nearly so. ¾ kept lie between q and p, ¼ kept are narrower than p.
-Of the digits, one or two more in a hundred are sure when half is kept. With D of the game they lie a little further from the
-real ones: it learned from a G that moved, and never saw the averaged G, which draws here. The D that went on knows what this
-one draws too often: more are sure, but G draws so well by now that this D too takes more in variety than it gives. The
+Of the digits, hardly more are sure when D of the game keeps half, and they lie a little further from the real ones: it
+learned from a G that moved, and never saw the averaged G, which draws here. The D that went on knows what this one draws too
+often: two or three more in a hundred are sure, but G draws so well that this D too takes more in variety than it gives. The
 highest logits are the surest, and with D of the game the least various: the entropy of the classes falls, and the distance
 rises.
 

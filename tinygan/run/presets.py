@@ -58,17 +58,20 @@ def small(seed, size=28, channels=1, width=32, latent=100, d_width=None, smalles
 KINDS = 10                  # of digits; a z that has no room for more than these keeps its form
 
 
-def _recipe(seed, width=24, latent=32, averaging=0.998, **rules):
-    """The default recipe, found by a search (benchmarks/results/recipes.md, where each part is also left out).
+def _recipe(seed, width=24, latent=72, lr=3e-3, beta2=0.99, averaging=0.998, **rules):
+    """The default recipe, found by a search (benchmarks/results/recipes.md, where its parts are also left out).
 
     The first ten numbers of z choose one of ten places for G to begin at (layers.OneHot). From one place alone G would lead
-    everywhere without a gap, and where it passes from one digit to another it paints what is neither.
+    everywhere without a gap, and where it passes from one digit to another it paints what is neither. The others say
+    how the digit is drawn: with fewer of them the digits are surer and more alike.
     Both networks go down to 2×2 pixels: G has to say what the whole digit is before it paints a part of it. R₁ (losses.py)
     holds D's slope at the digits down, which D would else learn by heart; as it costs half a step, it comes every 16th step
     alone, with 16 times the weight (Karras et al. 2020, "StyleGAN2", appendix B). The averaged G leaves out how the weights
-    wander from step to step. β₁ = 0: no step goes by gradients of a game that has moved on. A narrow G, a D narrower still
-    and rates of twice the usual 1e-3 learn more in the same time; 16 digits and 32 numbers in z do as well as 32 and 100."""
-    return small(seed, width=width, latent=latent, d_width=(2 * width + 2) // 3, smallest=2, lr=2e-3, betas=(0, 0.999),
+    wander from step to step. β₁ = 0: no step goes by gradients of a game that has moved on. β₂ = 0.99: Adam has forgotten
+    after a hundred steps how small the gradients were; where they grow fast, a longer memory makes steps that are too
+    long, and at three times the usual rate of 1e-3 some games broke down. A narrow G and a D narrower still learn more in
+    the same time."""
+    return small(seed, width=width, latent=latent, d_width=(2 * width + 2) // 3, smallest=2, lr=lr, betas=(0, beta2),
                  averaging=averaging, r1=0.5, r1_every=16, kinds=KINDS if latent > KINDS else 0, **rules)
 
 
@@ -76,8 +79,9 @@ LONG = 36000                # steps of the long recipe, in which the rates fall 
 
 
 def _long_recipe(seed, width=24, latent=32):
-    """The default recipe for ten minutes on 60,000 digits: rates that fall, and a longer mean (recipes.md, part 9)."""
-    return _recipe(seed, width, latent, averaging=0.999, decay_steps=LONG)
+    """For ten minutes on 60,000 digits: rates that fall, a longer mean, and β₂, rate, batch and z of an earlier default
+    recipe, with which it was searched (recipes.md, part 10)."""
+    return _recipe(seed, width, latent, lr=2e-3, beta2=0.999, averaging=0.999, decay_steps=LONG)
 
 
 def _seed_model(seed):
@@ -103,7 +107,7 @@ def _grid(seed):
 
 
 PRESETS = {
-    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _recipe, 4200, 16,
+    "digits": Preset("5,000 handwritten digits from the package, the default recipe", _digits, _recipe, 4200, 32,
                      network=("width", "latent")),
     "mnist": Preset("MNIST's 60,000 digits (downloaded, or --data DIR), ten minutes", _mnist, _long_recipe, LONG, 16,
                     network=("width", "latent")),
