@@ -182,8 +182,9 @@ def state(gan):
     ("digits", 32, "float32", 1e-4)])
 def test_three_steps_of_each_preset(preset, batch, dtype, difference, device):
     """In float32 Adam makes a whole step, of size lr, of a gradient that is nothing but rounding: a few weights in a hundred of
-    the digits' model may come to differ, by 3e-3 a step, and no others. The seed model's biases in front of batch norm have gradient 0, so there
-    all of the gradient is rounding: it is compared in float64 alone, where what is left of it is far below Adam's ε."""
+    the digits' model may come to differ, by 3e-3 a step, and no others. The seed model's biases in front of batch norm have
+    gradient 0, so there all of the gradient is rounding: it is compared in float64 alone, where what is left of it is far
+    below Adam's ε."""
     real = presets.PRESETS[preset].load(None).astype(dtype)
     gans = [gan_of(preset, where, dtype) for where in (device, "cpu")]
     for gan in gans:
