@@ -17,9 +17,9 @@ this one, learned on other classes how images may vary; and Ravuri & Vinyals, "C
 Generative Models" (2019), who found that samples alone train worse classifiers than real images, however good they look.
 
 What to expect: moving the digits halves the error. Samples gain nothing, though nearly all are recognised as the class asked
-for. Where digits are few, the GAN repeats those that it has seen: in the picture the rows of one n are alike. Nothing holds D's slope
-down here, and a class may break down, as the 8 of 50 in the picture of the long version. Where there are many, samples take
-the place of digits that are equally good or, after the short version, better.
+for. Where digits are few, the GAN repeats those that it has seen: in the picture the rows of one n are alike. Nothing holds D's
+slope down here, and a class may break down, as the 8 of 50 in the picture of the long version. Where there are many, samples
+take the place of digits that are equally good or, after the short version, better.
 """
 import numpy as np
 from matplotlib.figure import Figure
