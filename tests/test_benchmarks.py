@@ -89,11 +89,11 @@ def test_the_search_for_a_recipe(tmp_path, monkeypatch):
     assert recipes.SECOND.read_text() == "MNIST" and all(job["judges"] == ["packaged", "second"] for job in jobs[-1])
     assert longer == 3 * [recipes.LONGER_OF_ONE_KIND] + 3 * [recipes.LONGER]
     assert all(job["mnist"] and job["steps"] == presets.PRESETS["mnist"].steps for job in jobs[-1])
-    assert {job["steps"] for job in jobs[10]} == {presets.PRESETS["digits"].steps} and len(without) == 2 * (1 + len(recipes.WITHOUT))
+    assert {job["steps"] for job in jobs[10]} == {presets.PRESETS["digits"].steps} and len(without) == 3 * (1 + len(recipes.WITHOUT))
     page = (tmp_path / "recipes.md").read_text()
     assert "| old | second | 3 | 1032.0 ± 0.0 | 70.0 ± 0.0 | 400 ± 0 | 1032.0 |" in page
     assert "| longer | second | 3 | 516.0 ± 0.0 |" in page
-    assert "| latent 16 | 7 | 516.0 | 70.0 | 400 |" in page and "| d_width 24 | 2 | 7 | 516.0 ± 0.0 |" in page
+    assert "| latent 16 | 7 | 516.0 | 70.0 | 400 |" in page and "| d_width 24 | 3 | 7 | 516.0 ± 0.0 |" in page
 
 
 @pytest.mark.parametrize("name, recipe", [("digits", recipes.RECIPE), ("mnist", recipes.LONGER)])
