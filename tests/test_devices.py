@@ -181,8 +181,8 @@ def state(gan):
     ("grid", 64, "float64", 1e-9), ("ring", 64, "float32", 1e-5), ("grid", 64, "float32", 2e-5),
     ("digits", 32, "float32", 1e-4)])
 def test_three_steps_of_each_preset(preset, batch, dtype, difference, device):
-    """In float32 Adam makes a whole step, of size lr, of a gradient that is nothing but rounding: a few weights in a hundred of
-    the digits' model may come to differ, by 3e-3 a step, and no others. The seed model's biases in front of batch norm have
+    """In float32 Adam makes a whole step, of size lr, of a gradient that is nothing but rounding: a few weights in a thousand of
+    the digits' model may come to differ, by that each step, and no others. The seed model's biases in front of batch norm have
     gradient 0, so there all of the gradient is rounding: it is compared in float64 alone, where what is left of it is far
     below Adam's ε."""
     real = presets.PRESETS[preset].load(None).astype(dtype)
@@ -190,7 +190,7 @@ def test_three_steps_of_each_preset(preset, batch, dtype, difference, device):
     for gan in gans:
         gan.fit(real, 3, batch_size=batch)
     apart = abs(np.subtract(*[np.concatenate([array.ravel() for array in state(gan)]) for gan in gans]))
-    few, most = (0.05, 3 * 2 * 3e-3) if (preset, dtype) == ("digits", "float32") else (0, difference)
+    few, most = (0.01, 3 * 2 * gans[0].g_optimizer.lr) if (preset, dtype) == ("digits", "float32") else (0, difference)
     assert np.quantile(apart, 1 - few) <= difference and apart.max() <= most
     np.testing.assert_allclose(gans[0].history["d_loss"], gans[1].history["d_loss"], atol=1e-4)
 

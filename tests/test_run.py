@@ -1,5 +1,6 @@
 """The command line, the pictures and the score, as a user meets them."""
 import html
+import inspect
 import io
 import json
 import os
@@ -449,6 +450,18 @@ def test_losses_of_one_step_and_of_nan(tmp_path):
     for values in ([1.0], [1.0, float("nan"), 2.0]):
         plots.losses({name: values for name in ("d_loss", "g_loss", "d_real", "d_fake")}, tmp_path / "l.png")
         assert imread(tmp_path / "l.png").shape[:2] == (720, 960)
+
+
+def test_the_help_of_train_tells_the_presets_own_networks(capsys):
+    """Of digits first, then of each preset that has another number."""
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for option in ("width", "latent"):
+        number = {name: inspect.signature(presets.PRESETS[name].build).parameters[option].default
+                  for name in ("digits", "mnist", "pictures")}
+        others = [f"{name} {value}" for name, value in number.items() if value != number["digits"]]
+        assert f"({', '.join([str(number['digits']), *others])})" in told
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["sample"], ["check"], ["lesson"]])

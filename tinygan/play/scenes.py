@@ -54,7 +54,7 @@ SCENES = {
         lambda: (1 + 0.3 * even(4096)).astype(np.float32), {"d_lr": 3e-3, "r1": 0.01, "d_steps": 3, "batch_size": 128}),
     "digits": Scene(
         "handwritten digits", "28×28 pixels, and a small convolutional network. Drag on the pad: one z, one digit.",
-        lambda: digits()[0], {"batch_size": 32}, gan=lambda: PRESETS["digits"].build(0)),
+        lambda: digits()[0], {"batch_size": PRESETS["digits"].batch_size}, gan=lambda: PRESETS["digits"].build(0)),
     "vanishing": Scene(
         "vanishing gradient", "The saturating loss against a sure D: ∂L_G/∂a = −σ(a) is nearly 0, and G stays where it is.",
         lambda: _around(CORNER, 0.05),
