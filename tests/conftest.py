@@ -9,6 +9,9 @@ import sys
 if "PYTEST_XDIST_WORKER" in os.environ:             # pytest -n: each core has a worker of its own
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# What setup.cfg says of OpenBLAS's false alarm holds for the processes that tests start, too.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:invalid value encountered in matmul:RuntimeWarning")
+
 import numpy as np
 import pytest
 from hypothesis import settings
